@@ -385,10 +385,12 @@ def test_links_of_documents_exist(document):
 
 def test_what_the_platform_reads_from_the_image():
     folder = ROOT / 'ymir/img-man'
-    assert yaml.safe_load((folder / 'manifest.yaml').read_text())['object_type'] == 2
+    assert yaml.safe_load((folder / 'manifest.yaml').read_text())['object_type'] == [2, 4]
     findings = check_img_man(folder)
     assert [finding for finding in findings if finding.ok is False] == []
-    assert all((folder / f'{name}-template.yaml').is_file() for name in ('training', 'mining', 'infer'))
+    # Below a folder of the object type for the platform, in that of all for its official verifier.
+    for kind in ('', 'det/', 'instance-seg/'):
+        assert all((folder / f'{kind}{name}-template.yaml').is_file() for name in ('training', 'mining', 'infer'))
 
 
 @pytest.mark.parametrize(

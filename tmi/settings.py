@@ -68,6 +68,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(extra='ignore', coerce_numbers_to_str=True, protected_namespaces=(), frozen=True)
 
     class_names: list[str] = Field(min_length=1)
+    masks: bool = False  # whether objects have masks too, to be learnt and predicted: instance segmentation
     gpu_id: str = ''
     img_size: ImageSize = 0
     workers_per_gpu: Workers = 4

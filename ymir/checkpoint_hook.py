@@ -32,10 +32,11 @@ from mmengine.registry import HOOKS
 
 from tmi.errors import DiskFullError, is_disk_full
 from tmi.families.base import Family
-from tmi.training.metrics import class_precisions, clean_metrics
+from tmi.training.metrics import class_precisions
 from tmi.training.training_state import Position, state_of
 from ymir.background_save import BackgroundSave, in_main_memory
 from ymir.stage_files import is_later_file, named_paths, read_result, stands_in_a_folder, unused_name
+from ymir.stage_metrics import main_metric_of, stage_metrics
 from ymir.training_summary import SummaryUpdates
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.env import get_current_env
@@ -64,7 +65,7 @@ class YmirCheckpointHook(Hook):
         img_size: (width, height) of the input.
         max_keep_ckpts: How many of the best epochs are kept, `best` included.
         evaluate_config: Thresholds of the validation.
-        metric_prefix: What the names of the metrics that count begin with.
+        metric_prefix: What the names of the metrics that count begin with: those of boxes or of masks.
         meta: What a task that is started again has to know (`ymir.restart`).
         unused: Options of mmengine's CheckpointHook; they are reported to have no effect.
     """
@@ -88,6 +89,7 @@ class YmirCheckpointHook(Hook):
         self.max_keep_ckpts = max_keep_ckpts
         self.evaluate_config = evaluate_config or {}
         self.metric_prefix = metric_prefix
+        self.main_metric = main_metric_of(metric_prefix)
         self.meta = json.loads(json.dumps(meta or {}))  # not mappings of a config
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
@@ -116,8 +118,8 @@ class YmirCheckpointHook(Hook):
             metrics: What the evaluator found; empty if there was nothing to evaluate.
         """
         self.saving.wait()  # so that no stage is two epochs ahead of it
-        evaluation = clean_metrics(metrics or {}, self.metric_prefix)
-        checkpoint = self._checkpoint(runner, mAP=evaluation['mAP'])
+        evaluation = stage_metrics(metrics or {}, self.metric_prefix)
+        checkpoint = self._checkpoint(runner, **{self.main_metric: evaluation[self.main_metric]})
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}
         _save(small, self.models_dir / weights)
@@ -191,19 +193,20 @@ class YmirCheckpointHook(Hook):
     def _write_stages(self, weights: str, evaluation: dict[str, float], earlier: set[Path]) -> bool:
         """Name the new weights in result.yaml before any other file may go; return whether they are the best."""
         files = [weights, *self._other_files(earlier)]
-        known = {} if self.replace_all else _read_stages()
-        best_before = known.get('best', {}).get('mAP', -math.inf)
+        metric = self.main_metric
+        known = {} if self.replace_all else _read_stages(metric)
+        best_before = known.get('best', {}).get(metric, -math.inf)
         # The stage that is written last wins among equals: `best` comes after `last`.
-        names = ['last', 'best'] if evaluation['mAP'] >= best_before else ['last']
-        ranking = {name: stage['mAP'] for name, stage in known.items() if EPOCH_STAGE.fullmatch(name)}
+        names = ['last', 'best'] if evaluation[metric] >= best_before else ['last']
+        ranking = {name: stage[metric] for name, stage in known.items() if EPOCH_STAGE.fullmatch(name)}
         if 'best' in names and 'best' in known and self.max_keep_ckpts > 1:
             former = known['best']
             name = Path(former['files'][0]).stem
-            self._write_stage(name, former['files'], {'mAP': former['mAP']})
-            ranking[name] = former['mAP']
+            self._write_stage(name, former['files'], {metric: former[metric]})
+            ranking[name] = former[metric]
         elif 'best' not in names and self.max_keep_ckpts > 1:
             names.insert(0, Path(weights).stem)
-            ranking[names[0]] = evaluation['mAP']
+            ranking[names[0]] = evaluation[metric]
         for name in names:
             self._write_stage(name, files, evaluation, replace_all=self.replace_all and name == names[0])
         surplus = sorted(ranking, key=lambda name: (ranking[name], int(name.split('_')[1])), reverse=True)
@@ -251,7 +254,7 @@ class YmirCheckpointHook(Hook):
                 path.unlink(missing_ok=True)
 
 
-def _read_stages() -> dict[str, dict[str, Any]]:
+def _read_stages(metric: str) -> dict[str, dict[str, Any]]:
     stages = read_result().get('model_stages')
     return (
         {
@@ -259,7 +262,7 @@ def _read_stages() -> dict[str, dict[str, Any]]:
             for name, stage in stages.items()
             if isinstance(stage, dict)
             and isinstance(stage.get('files'), list)
-            and isinstance(stage.get('mAP'), (int, float))
+            and isinstance(stage.get(metric), (int, float))
         }
         if isinstance(stages, dict)
         else {}

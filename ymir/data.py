@@ -19,6 +19,7 @@ from ymir.log_tables import print_plain
 from ymir.preflight import check_and_convert
 from ymir_exc.dataset_convert import SplitReport
 from ymir_exc.dataset_convert.coco_file import write_coco
+from ymir_exc.dataset_convert.compact import LabelledImages
 from ymir_exc.dataset_convert.image_size import MAX_PIXELS
 from ymir_exc.errors import DatasetError
 
@@ -28,7 +29,10 @@ MAX_CLASS_ROWS = 40
 
 
 def prepare_training_data(
-    class_names: Sequence[str], annotation_dir: Path, progress: Callable[[int, int], None] | None = None
+    class_names: Sequence[str],
+    annotation_dir: Path,
+    progress: Callable[[int, int], None] | None = None,
+    masks: bool = False,
 ) -> tuple[TrainingData, Mapping[str, SplitReport]]:
     """Convert, check and count the data of the task, and print a table of it.
 
@@ -36,6 +40,7 @@ def prepare_training_data(
         class_names: Classes of the task.
         annotation_dir: Where a split made here is written.
         progress: Called with the number of images that are read, and of all.
+        masks: Whether each object needs a mask.
 
     Returns:
         The data, and the reports of `train` and `val`.
@@ -43,15 +48,10 @@ def prepare_training_data(
     Raises:
         DatasetError: 300002 if there is no training image, or no object in any; 300003 if none can be read.
     """
-    report = check_and_convert(class_names, min(MAX_PIXELS, decodable_pixels() or MAX_PIXELS), progress)
+    report = check_and_convert(class_names, min(MAX_PIXELS, decodable_pixels() or MAX_PIXELS), progress, masks)
     splits, train = report.splits, report.images['train']
     print_summary(splits, class_names)
-    if not splits['train'].num_boxes:
-        raise DatasetError(
-            f'none of the {splits["train"].num_images} training images has a labelled object of the classes '
-            f'{", ".join(class_names[:MAX_CLASS_ROWS])}, so there is nothing to learn; choose the data set '
-            'with the labels, or classes that it has'
-        )
+    _check_something_to_learn(splits['train'], train, class_names)
     files = {split: Path(splits[split].ann_file) for split in ('train', 'val')}
     num_val, has_val_objects = splits['val'].num_images, bool(splits['val'].num_boxes)
     if not num_val:
@@ -71,11 +71,27 @@ def prepare_training_data(
         num_val, has_val_objects = len(validated), bool(validated.class_ids)
     if not has_val_objects:
         logger.warning(
-            'No validation image has a labelled object: mAP cannot be measured and is written as 0, and the '
-            'best stage is the newest one.'
+            'No validation image has a labelled object: %s cannot be measured and is written as 0, and the '
+            'best stage is the newest one.',
+            'maskAP' if masks else 'mAP',
         )
     sizes = tuple(zip(train.widths, train.heights))
     return TrainingData(files['train'], files['val'], sizes, num_val), splits
+
+
+def _check_something_to_learn(report: SplitReport, images: LabelledImages, class_names: Sequence[str]) -> None:
+    """Check that a training image has an object that is learnt."""
+    names = ', '.join(class_names[:MAX_CLASS_ROWS])
+    if not report.num_boxes:
+        raise DatasetError(
+            f'none of the {report.num_images} training images has a labelled object of the classes {names}, so there '
+            'is nothing to learn; choose the data set with the labels, or classes that it has'
+        )
+    if sum(crowd for crowd, _, _ in images.others.values()) == report.num_boxes:
+        raise DatasetError(
+            f'all {report.num_boxes} labelled objects of the training images are marked as crowds (iscrowd 1), which '
+            'are not learnt; set iscrowd to 0 for single objects'
+        )
 
 
 def print_summary(splits: Mapping[str, SplitReport], class_names: Sequence[str]) -> None:

@@ -46,8 +46,12 @@ PLATFORM_KEYS = frozenset(
     }
 )
 
-# What the key may be; 0 is what platforms before the key mean. YAML reads 2.0 as a decimal.
+# What the key object_type may be. 0 is what platforms before the key mean; YAML reads 2.0 as a decimal.
 DETECTION_TYPES = ('2', '2.0', '0')
+MASK_TYPES = ('4', '4.0')  # instance segmentation
+
+
+MASKS = 'masks'  # the setting that object_type decides, and nothing else
 
 
 class Params(Settings):
@@ -57,16 +61,23 @@ class Params(Settings):
     foreign_keys: ClassVar[frozenset[str]] = frozenset()
     # Keys that are read and not offered, because they have one value only.
     hidden_keys: ClassVar[frozenset[str]] = frozenset()
+    # Defaults that differ where objects have masks.
+    mask_defaults: ClassVar[Mapping[str, Any]] = {}
     # Keys of other executors, read as keys of this image.
     aliases: ClassVar[Mapping[str, Alias]] = COMMON
 
     ymir_debug: bool = False
 
     @classmethod
-    def template(cls) -> dict[str, Any]:
-        """Return the defaults that the platform shows to the user."""
-        left_out = PLATFORM_KEYS | cls.hidden_keys
-        return {name: field.default for name, field in cls.model_fields.items() if name not in left_out}
+    def template(cls, masks: bool = False) -> dict[str, Any]:
+        """Return the defaults that the platform shows to the user.
+
+        Args:
+            masks: Of instance segmentation, not of detection.
+        """
+        left_out = PLATFORM_KEYS | cls.hidden_keys | {MASKS}
+        defaults = {name: field.default for name, field in cls.model_fields.items() if name not in left_out}
+        return {**defaults, **(cls.mask_defaults if masks else {})}
 
 
 class TrainingParams(TrainingSettings, Params):
@@ -74,6 +85,7 @@ class TrainingParams(TrainingSettings, Params):
 
     hidden_keys: ClassVar[frozenset[str]] = frozenset({'metric'})
     aliases: ClassVar[Mapping[str, Alias]] = TRAINING
+    mask_defaults: ClassVar[Mapping[str, Any]] = {'model_name': 'yolov5_ins_s', 'export_format': 'seg-coco:raw'}
 
     export_format: str = 'ark:raw'
     ymir_saved_file_patterns: str = ''
@@ -105,17 +117,19 @@ def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) ->
         The typed parameters.
 
     Raises:
-        TaskError: 300001 naming key, value and what is allowed; 300005 for a task that is not about detection.
+        TaskError: 300001 naming key, value and what is allowed; 300005 for a task that is neither about detection nor
+            about instance segmentation.
     """
     if not isinstance(raw, dict):
         raise SettingError(f'config.yaml must hold "key: value" lines, it holds {type(raw).__name__}.')
     given = {key: value for key, value in raw.items() if value is not None and not _is_blank(value)}
     config = given
-    given, names = read_aliases(given, cls.aliases, cls.template(), warn)
-    _check_object_type(given.get('object_type', DETECTION_TYPES[0]))
+    masks = _has_masks(given.get('object_type', DETECTION_TYPES[0]))
+    given, names = read_aliases(given, cls.aliases, cls.template(masks), warn)
     if warn:
         _warn_of_unknown(cls, given)
     given = {key: value for key, value in given.items() if key in cls.model_fields}
+    given = {**(cls.mask_defaults if masks else {}), **given, MASKS: masks}
     for key, value in given.items():
         if not _is_writable(value):
             raise SettingError(
@@ -128,13 +142,15 @@ def load_params(cls: type[AnyParams], raw: dict[str, Any], warn: bool = True) ->
         raise SettingError(_explain(cls, config, names, error)) from error
 
 
-def _check_object_type(object_type: Any) -> None:
-    """Only detection is offered, whatever the project on the platform is about."""
-    if str(object_type).strip() not in DETECTION_TYPES:
+def _has_masks(object_type: Any) -> bool:
+    """Return whether the objects of a task have masks, as the type of the project on the platform says."""
+    kind = str(object_type).strip()
+    if kind not in (*DETECTION_TYPES, *MASK_TYPES):
         raise ObjectTypeError(
-            f'object_type in config.yaml is {SHORT.repr(object_type)}; this image detects boxes (object_type 2). Use '
-            'it in a project of that type.'
+            f'object_type in config.yaml is {SHORT.repr(object_type)}; this image detects boxes (object_type 2) and '
+            'segments instances (object_type 4). Use it in a project of one of these types.'
         )
+    return kind in MASK_TYPES
 
 
 def _is_writable(value: Any) -> bool:
@@ -153,10 +169,10 @@ def _is_blank(value: Any) -> bool:
 
 
 def _warn_of_unknown(cls: type[Params], given: dict[str, Any]) -> None:
-    known = set(cls.model_fields) | PLATFORM_KEYS | cls.foreign_keys
+    known = set(cls.model_fields) - {MASKS} | PLATFORM_KEYS | cls.foreign_keys
     unknown = sorted(str(key) for key in given if key not in known and not str(key).startswith(PLATFORM_PREFIX))
     for key in unknown:
-        near = near_name(key, cls.model_fields)
+        near = near_name(key, cls.template())
         hint = f'did you mean {near}?' if near else 'it has no effect.'
         logger.warning('Unknown key in config.yaml: %s; %s', key, hint)
 

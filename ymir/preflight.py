@@ -68,7 +68,7 @@ def _example(finding: DataIssue) -> str:
 
 
 def check_and_convert(
-    class_names: Sequence[str], max_pixels: int, progress: Callable[[int, int], None] | None = None
+    class_names: Sequence[str], max_pixels: int, progress: Callable[[int, int], None] | None = None, masks: bool = False
 ) -> ConversionReport:
     """Convert the data of the task to coco files, and list what is wrong with it.
 
@@ -76,6 +76,7 @@ def check_and_convert(
         class_names: Classes of the task.
         max_pixels: Larger images are skipped.
         progress: Called with the number of images read and of all.
+        masks: Whether each object needs a mask.
 
     Returns:
         Counts, findings and images of `train` and `val`.
@@ -96,7 +97,7 @@ def check_and_convert(
 
         try:
             report = convert_dataset_to_coco(
-                cat_id_from_zero=True, progress=progress, on_finding=add, max_pixels=max_pixels
+                cat_id_from_zero=True, progress=progress, on_finding=add, max_pixels=max_pixels, masks=masks
             )
         except DatasetError as error:
             failure = error

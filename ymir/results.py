@@ -3,10 +3,13 @@
 import logging
 import math
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import Any
 
 from tmi.errors import NoReadableImageError
 from tmi.inference.shards import Prediction
-from ymir_exc.result_writer import Annotation, Box, InferResultWriter
+from ymir_exc.result_writer import Annotation, Box, InferResultWriter, SegmentationResultWriter
+from ymir_exc.segmentation_result import Instance
 from ymir_exc.skipped_images import CANDIDATES, SKIPPED_IMAGES_FILE, SkippedImage, SkippedImagesWriter
 
 logger = logging.getLogger('ymir')
@@ -84,16 +87,38 @@ def to_annotations(prediction: Prediction, class_names: Sequence[str]) -> list[A
     Returns:
         One annotation per box, best first.
     """
-    annotations = []
-    for box, score, label in zip(prediction.boxes, prediction.scores, prediction.labels):
-        left, right = _pixels(box[0], box[2], prediction.size[0])
-        top, bottom = _pixels(box[1], box[3], prediction.size[1])
-        annotations.append(
-            Annotation(
-                class_name=class_names[label], score=score, box=Box(x=left, y=top, w=right - left, h=bottom - top)
-            )
-        )
-    return annotations
+    boxes = (Box(x=x, y=y, w=w, h=h) for x, y, w, h in map(_xywh, prediction.boxes, repeat(prediction.size)))
+    return [
+        Annotation(class_name=class_names[label], score=score, box=box)
+        for box, score, label in zip(boxes, prediction.scores, prediction.labels)
+    ]
+
+
+def to_instances(prediction: Prediction) -> list[Instance]:
+    """Bring objects with masks into the platform's form.
+
+    Left out are objects whose mask has no pixel, and those of the class and the box of a better one, which the platform
+    would drop.
+
+    Args:
+        prediction: Of one image, with masks.
+
+    Returns:
+        Its objects, best first, boxes as of `to_annotations`.
+    """
+    boxes = map(_xywh, prediction.boxes, repeat(prediction.size))
+    values = zip(prediction.labels, prediction.scores, boxes, prediction.areas, prediction.masks)
+    found: dict[Any, Instance] = {}
+    for instance in (Instance(*value) for value in values):
+        if instance.area:
+            found.setdefault((instance.class_id, instance.bbox), instance)
+    return list(found.values())
+
+
+def _xywh(box: Sequence[float], size: Sequence[int]) -> tuple[int, int, int, int]:
+    left, right = _pixels(box[0], box[2], size[0])
+    top, bottom = _pixels(box[1], box[3], size[1])
+    return left, top, right - left, bottom - top
 
 
 def _pixels(low: float, high: float, limit: int) -> Sequence[int]:
@@ -101,7 +126,7 @@ def _pixels(low: float, high: float, limit: int) -> Sequence[int]:
     return first, min(max(math.floor(high + 0.5), first + 1), limit)
 
 
-def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[str]) -> int:
+def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[str], masks: bool = False) -> int:
     """Write infer-result.json.
 
     The platform knows images by their file names alone: an image that is listed twice is written once, and of
@@ -110,21 +135,28 @@ def write_infer_result(predictions: Iterable[Prediction], class_names: Sequence[
     Args:
         predictions: Of all images in the order of the index file.
         class_names: Names of the labels.
+        masks: Write the form of instance segmentation; the predictions have masks.
 
     Returns:
-        How many boxes were written.
+        How many objects were written.
     """
-    repeated = boxes = 0
-    with InferResultWriter() as writer:
+    repeated = objects = 0
+    with SegmentationResultWriter(class_names) if masks else InferResultWriter() as writer:
         for prediction in predictions:
-            if writer.write_new(prediction.path, to_annotations(prediction, class_names)) is not None:
+            if masks:
+                found = to_instances(prediction)
+                earlier = writer.write_new(prediction.path, prediction.size, found)
+            else:
+                found = to_annotations(prediction, class_names)
+                earlier = writer.write_new(prediction.path, found)
+            if earlier is None:
+                objects += len(found)
+            else:
                 repeated += 1
-                continue
-            boxes += len(prediction.boxes)
     if repeated:
         logger.warning(
             '%d images have the file name of an earlier one and were left out: the platform distinguishes images '
             'apart by their names alone',
             repeated,
         )
-    return boxes
+    return objects

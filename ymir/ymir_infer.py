@@ -1,4 +1,4 @@
-"""Inference: boxes for every candidate image (contract sections a.4 and d.3).
+"""Inference: boxes, or objects with masks, for every candidate image (contract sections a.4, d.3 and d.4).
 
 Started by `start.py`; imports no torch.
 """
@@ -42,15 +42,15 @@ def main() -> None:
     configure_logging(params.log_level)
     index_file = env.input.candidate_index_file
     total = count_candidates(index_file)
-    plan = make_plan(params, index_file, total, env.input.models_dir, params.conf_threshold)
+    plan = make_plan(params, index_file, total, env.input.models_dir, params.conf_threshold, masks=params.masks)
     folder = prediction_folder(env.output.root_dir)
     with PredictionProgress(YmirTask.INFER, plan.num_images) as progress:
         skipped = SkippedCandidates(env.output.root_dir, plan.num_images)
         predictions = predict(plan, iter_candidates(index_file), folder, progress.update)
-        boxes = write_infer_result(skipped.watch(predictions), plan.class_names)
+        objects = write_infer_result(skipped.watch(predictions), plan.class_names, params.masks)
     logger.info(
-        '%d boxes above %g in %d images: %s',
-        boxes,
+        '%d objects above %g in %d images: %s',
+        objects,
         params.conf_threshold,
         plan.num_images,
         env.output.infer_result_file,

@@ -82,7 +82,8 @@ def rank_predictions(
     if env.run_infer:  # it needs boxes of its own threshold, and gets both tasks' keys from one config.yaml
         threshold = min(threshold, load_params(InferParams, get_executor_config(), warn=False).conf_threshold)
     index_file = env.input.candidate_index_file
-    plan = make_plan(params, index_file, count_candidates(index_file), env.input.models_dir, threshold, params)
+    masks = params.masks and env.run_infer  # mining looks at boxes, inference takes over the predictions
+    plan = make_plan(params, index_file, count_candidates(index_file), env.input.models_dir, threshold, params, masks)
     with PredictionProgress(YmirTask.MINING, plan.num_images) as progress:
         folder = prediction_folder(env.output.root_dir)
         predictions = skipped.watch(predict(plan, iter_candidates(index_file), folder, progress.update))

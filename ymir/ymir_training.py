@@ -102,14 +102,14 @@ def run(link: NodeLink | None = None) -> None:
     params = load_params(TrainingParams, config.param)
     configure_logging(params.log_level)
     write_progress(YmirStage.PREPROCESS, 0.0)
-    model = find_model(params.model_name)
+    model = find_model(params.model_name, params.masks)
     user_options = read_options(params)
     check_options(user_options, Path(env.output.root_dir), Path(env.output.models_dir))
     options = user_options.config
     select_devices(params.gpu_ids)
     task_dir = Path(env.output.root_dir) / 'ymir_training'
     with check_progress() as progress:
-        data, splits = prepare_training_data(params.class_names, task_dir, progress)
+        data, splits = prepare_training_data(params.class_names, task_dir, progress, params.masks)
     models_dir = Path(env.output.models_dir)
     initial = [options.get('load_from') or '', *params.pretrained_model_params]
     identity = task_of(params, env, data, [os.path.join(env.input.models_dir, path) for path in initial if path])

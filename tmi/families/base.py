@@ -51,7 +51,7 @@ class DataSettings:
         data: The two sets.
         class_names: In the order of the outputs.
         batch_size: Images a step and process.
-        metric: What the evaluator measures.
+        metric: What the evaluator measures, one kind or several.
         own_size: (width, height) that the config is written for.
         size: (width, height) to train at.
         pipeline: 'fast' or 'public', the form of the augmentation.
@@ -61,7 +61,7 @@ class DataSettings:
     data: TrainingData
     class_names: tuple[str, ...]
     batch_size: int
-    metric: str
+    metric: str | list[str]
     own_size: Size
     size: Size
     pipeline: str = 'public'
@@ -88,6 +88,10 @@ class Predictor(ABC):
     """Pixels of the input by which boxes may differ when an engine runs the network."""
     engine: Engine | None = None
     """What runs the network in place of torch, see `network`."""
+    gives_masks: bool = False
+    """Whether the model can predict the mask of each object."""
+    with_masks: bool = False
+    """Whether `predict` and `inspect` give masks too; only where `gives_masks`."""
 
     def __init__(self, device: torch.device, half_precision: bool = False) -> None:
         self.device = device
@@ -208,6 +212,8 @@ class Family(ABC):
     """Names of weights in which rows of no class stand behind those of the classes; elsewhere before them."""
     metric_prefix: ClassVar[str] = 'coco/bbox_'
     """What the names of the evaluator's metrics begin with; `mAP` behind it is the main one."""
+    mask_metric_prefix: ClassVar[str] = 'coco/segm_'
+    """The same of the metrics of masks, which count in a training that learns masks."""
     structure_keys: ClassVar[Sequence[str]] = ()
     """Keys of the config of a model that a training takes from its initial weights, as `config_of` tells them."""
     configs: ClassVar[Mapping[str, Path]] = {}
@@ -271,7 +277,7 @@ class Family(ABC):
         """Return the thresholds of the validation, `conf_thr` and `iou_thr` where there are such."""
 
     @abstractmethod
-    def set_package(self, package: ConfigDict, metric: str) -> None:
+    def set_package(self, package: ConfigDict, metric: str | list[str]) -> None:
         """Set data and `test_evaluator` in the config of a model package, which names nothing of the task.
 
         Args:

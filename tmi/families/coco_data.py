@@ -32,7 +32,7 @@ def training_files(data: TrainingData) -> dict[str, Any]:
     return {'ann_file': str(data.train_file), 'filter_cfg': {'filter_empty_gt': False, 'min_size': 1}}
 
 
-def set_evaluators(cfg: ConfigDict, data: TrainingData, metric: str) -> None:
+def set_evaluators(cfg: ConfigDict, data: TrainingData, metric: str | list[str]) -> None:
     """Set the evaluators of validation and test.
 
     Args:
@@ -49,7 +49,7 @@ def set_evaluators(cfg: ConfigDict, data: TrainingData, metric: str) -> None:
     cfg.test_evaluator = dict(cfg.val_evaluator)
 
 
-def package_evaluator(metric: str) -> dict[str, Any]:
+def package_evaluator(metric: str | list[str]) -> dict[str, Any]:
     """Return the evaluator of a model package, in the words of public mmyolo.
 
     Args:

@@ -134,7 +134,7 @@ class DenseFamily(Family):
         test_cfg = cfg.model.test_cfg
         return {'conf_thr': float(test_cfg.score_thr), 'iou_thr': float(test_cfg.nms.iou_threshold)}
 
-    def set_package(self, package: ConfigDict, metric: str) -> None:
+    def set_package(self, package: ConfigDict, metric: str | list[str]) -> None:
         """As the base class says, in the words of public mmyolo."""
         dataset = package.test_dataloader.dataset
         dataset.update(PACKAGE_FILES)

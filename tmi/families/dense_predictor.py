@@ -20,7 +20,9 @@ from mmyolo.models.dense_heads.base_yolo_head import BaseYOLOHead
 from mmyolo.models.dense_heads.maps import gather_priors
 from mmyolo.models.dense_heads.prediction import BatchDetections
 from mmyolo.models.dense_heads.prediction import Detections as RawDetections
+from mmyolo.models.dense_heads.rtmdet_ins_head import RTMDetInsSepBNHead
 from mmyolo.models.dense_heads.rtmdet_rotated_head import RTMDetRotatedHead
+from mmyolo.models.dense_heads.yolov5_ins_head import YOLOv5InsHead
 from mmyolo.models.utils.overrides import is_original
 from mmyolo.utils.folding import fold
 from tmi.families.base import Predictor
@@ -56,6 +58,7 @@ class DensePredictor(Predictor):
         self.input_multiple = largest_stride(model.bbox_head)
         self.takes_raw_maps = _takes_raw_maps(model.bbox_head)
         self.gives_boxes = _gives_boxes(model.bbox_head)
+        self.gives_masks = isinstance(model.bbox_head, (YOLOv5InsHead, RTMDetInsSepBNHead))
         self._layout: list[int | None] = []  # levels of each kind of maps, None for a single map; as torch gave them
         self._normalize = Normalize(model.data_preprocessor).to(device)
 
@@ -70,12 +73,10 @@ class DensePredictor(Predictor):
 
     def predict_once(self, pixels: Tensor, metas: Sequence[dict[str, Any]]) -> list[Detections]:
         maps = self._run(pixels, metas)
-        if self.gives_boxes:
+        if self.gives_boxes and not self.with_masks:
             results = self._boxes(maps, self.test_cfg).split()
         else:
-            results = self.model.bbox_head.predict_by_feat(
-                *maps.maps, batch_img_metas=maps.metas, cfg=self.test_cfg, rescale=True
-            )
+            results = self._results(maps)
         return [_detections(result, ok) for result, ok in zip(results, maps.finite)]
 
     def inspect_once(
@@ -88,24 +89,25 @@ class DensePredictor(Predictor):
             for place, meta in enumerate(maps.metas)
         ]
         if not self.gives_boxes:
-            found = head.predict_by_feat(*maps.maps, batch_img_metas=maps.metas, cfg=self.test_cfg, rescale=True)
+            found = self._results(maps)
             detections = [_detections(result, ok) for result, ok in zip(found, maps.finite)]
             return [plain_evidence(*one, head.num_classes) for one in zip(detections, embeddings)], None
         boxes = head.predict_batch(maps.maps, maps.metas, cfg=self.test_cfg)
         scores = self._class_scores(maps, boxes)
         spread = self._spread(maps, boxes)
         counts = boxes.counts()
+        found = self._results(maps) if self.with_masks else boxes.to('cpu').split()  # the same boxes
         candidates = self._boxes(maps, ConfigDict(self.test_cfg, nms_pre=MAX_CANDIDATES), with_nms=False)
         parts = zip(
-            boxes.to('cpu').split(),
-            candidates.split(),
-            scores.cpu().split(counts),
-            spread.cpu().split(counts),
-            embeddings,
-            maps.finite,
+            found, candidates.split(), scores.cpu().split(counts), spread.cpu().split(counts), embeddings, maps.finite
         )
         evidence = [_evidence(*part) for part in parts]
         return evidence, self._class_maps(maps) if with_class_maps else None
+
+    def _results(self, maps: 'Maps') -> list[InstanceData]:
+        """Return all that the head predicts for each image."""
+        cfg = ConfigDict(self.test_cfg, masks_as_rle=self.with_masks)
+        return self.model.bbox_head.predict_by_feat(*maps.maps, batch_img_metas=maps.metas, cfg=cfg, rescale=True)
 
     def network_input(self, pixels: Tensor) -> Tensor:
         return self._normalize(pixels.to(self.device, non_blocking=True))
@@ -226,7 +228,12 @@ def _sigmoid_each(maps: Tensor) -> Tensor:
 
 
 def _evidence(
-    found: RawDetections, candidates: RawDetections, scores: Tensor, spread: Tensor, embedding: Tensor, finite: bool
+    found: RawDetections | InstanceData,
+    candidates: RawDetections,
+    scores: Tensor,
+    spread: Tensor,
+    embedding: Tensor,
+    finite: bool,
 ) -> Evidence:
     detections = _detections(found, True)
     support = count_support(
@@ -235,13 +242,7 @@ def _evidence(
     if finite:
         return Evidence(detections, scores, support, spread, embedding)
     keep = detections.boxes.isfinite().all(1) & detections.scores.isfinite() & scores.isfinite().all(1)
-    return Evidence(
-        Detections(detections.boxes[keep], detections.scores[keep], detections.labels[keep], False),
-        scores[keep],
-        support[keep],
-        spread[keep].nan_to_num(),
-        embedding,
-    )
+    return Evidence(detections.where(keep), scores[keep], support[keep], spread[keep].nan_to_num(), embedding)
 
 
 def _flat(maps: Sequence[Any]) -> list[Tensor]:
@@ -254,9 +255,8 @@ def _all_finite(maps: Sequence[Tensor]) -> Tensor:
 
 
 def _detections(result: RawDetections | InstanceData, finite: bool) -> Detections:
-    """Return the boxes of one image on the CPU, without those that are not finite."""
+    """Return the objects of one image on the CPU, without those that are not finite."""
     boxes, scores, labels = result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()
-    if not finite:
-        keep = boxes.isfinite().all(1) & scores.isfinite()
-        boxes, scores, labels = boxes[keep], scores[keep], labels[keep]
-    return Detections(boxes, scores, labels, finite)
+    masks = getattr(result, 'masks', None)
+    found = Detections(boxes, scores, labels, finite, masks if isinstance(masks, list) else None)
+    return found if finite else found.where(boxes.isfinite().all(1) & scores.isfinite())

@@ -16,12 +16,24 @@ class Detections:
         scores: (n,) in [0, 1].
         labels: (n,) positions in class_names.
         finite: Whether the network gave finite numbers for this image.
+        masks: (n,) mask of each object in COCO's compressed run-length code, `size` (h, w) of the image and `counts` as
+            bytes; None where they were not asked for.
     """
 
     boxes: Tensor
     scores: Tensor
     labels: Tensor
     finite: bool = True
+    masks: Sequence[dict[str, Any]] | None = None
+
+    def where(self, keep: Tensor) -> 'Detections':
+        """Return some of the objects, of an image for which not all numbers are finite.
+
+        Args:
+            keep: (n,) bool.
+        """
+        masks = None if self.masks is None else [self.masks[index] for index in keep.nonzero()[:, 0].tolist()]
+        return Detections(self.boxes[keep], self.scores[keep], self.labels[keep], False, masks)
 
 
 @dataclass

@@ -47,6 +47,7 @@ class PredictionPlan:
         engine: What runs the network: 'torch', 'onnxruntime', 'openvino', or 'auto' for the fastest.
         identity: Hash of the weights, the config and the list of images, set by `predict`: files of the same names may
             hold something else by the time a task is started again.
+        masks: Whether the mask of each object is predicted too.
     """
 
     source: str
@@ -67,6 +68,7 @@ class PredictionPlan:
     mining: dict[str, Any] | None = None
     engine: str = TORCH
     identity: str = ''
+    masks: bool = False
 
     def covers(self, other: 'PredictionPlan') -> bool:
         """Return whether the predictions of this plan hold those of another, which asks for no more."""
@@ -79,8 +81,9 @@ class PredictionPlan:
             'threads': 0,
             'log_level': '',
             'mining': None,
+            'masks': False,
         }
-        if other.mining not in (None, self.mining):
+        if other.mining not in (None, self.mining) or other.masks and not self.masks:
             return False
         return self.score_thr <= other.score_thr and replace(self, **shared) == replace(other, **shared)
 
@@ -129,6 +132,7 @@ def make_plan(
     models_dir: str,
     score_thr: float,
     mining: MiningSettings | None = None,
+    masks: bool = False,
 ) -> PredictionPlan:
     """Decide what to predict and with how many processes.
 
@@ -139,6 +143,7 @@ def make_plan(
         models_dir: Where model files with relative paths lie.
         score_thr: The lowest score that anyone needs.
         mining: For embeddings and what an algorithm measures, besides boxes.
+        masks: Whether the mask of each object is wanted too.
 
     Returns:
         The plan.
@@ -177,4 +182,5 @@ def make_plan(
         log_level=params.log_level,
         mining=mining.model_dump(mode='json') if mining else None,
         engine=usable_engine(params.engine, params.gpu_ids, params.precision),
+        masks=masks,
     )

@@ -32,6 +32,9 @@ class Prediction(NamedTuple):
         support: (n,) boxes before NMS that agree with each box; of mining alone, as all that follow.
         spread: (n,) in [0, 1], how unsure the model is of the sides of each box.
         value: What the mining algorithm measured in the image.
+        masks: (n,) mask of each object, where they were asked for: the `counts` of COCO's compressed run-length code,
+            of the size of the image.
+        areas: (n,) pixels of each mask.
     """
 
     index: int
@@ -45,6 +48,8 @@ class Prediction(NamedTuple):
     support: Sequence[int] = ()
     spread: Sequence[float] = ()
     value: float | None = None
+    masks: Sequence[str] = ()
+    areas: Sequence[int] = ()
 
     @property
     def readable(self) -> bool:
@@ -55,7 +60,9 @@ class Prediction(NamedTuple):
         keep = [place for place, score in enumerate(self.scores) if score > score_thr]
         if len(keep) == len(self.scores):
             return self
-        values = {name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'support', 'spread')}
+        values = {
+            name: getattr(self, name) for name in ('boxes', 'scores', 'labels', 'support', 'spread', 'masks', 'areas')
+        }
         return self._replace(**{name: [value[place] for place in keep] for name, value in values.items() if value})
 
 

@@ -30,6 +30,7 @@ if __name__ == '__main__':
 
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
+from pycocotools import mask as mask_utils  # noqa: E402
 from torch import Tensor  # noqa: E402
 
 from mmyolo.utils.config_types import registered_only  # noqa: E402
@@ -158,6 +159,8 @@ def to_prediction(image: Image, found: Detections | Evidence | None) -> Predicti
         scores=detections.scores.double().numpy().round(6).tolist(),
         labels=detections.labels.tolist(),
         finite=detections.finite,
+        masks=[mask['counts'].decode('ascii') for mask in detections.masks or ()],
+        areas=[int(mask_utils.area(mask)) for mask in detections.masks or ()],
     )
     if found is detections:
         return prediction
@@ -250,6 +253,12 @@ class ShardPredictor:
             family.check_input_size(model, steps, plan.image_size, package.source)
             self._letterbox = Letterbox(steps)
             self._predictor = family.predictor(model, self._device, plan.score_thr, plan.iou_thr, plan.precision)
+        if plan.masks and not self._predictor.gives_masks:
+            raise ModelError(
+                f'The model {package.source} predicts boxes and no masks, which instance segmentation needs. Choose a '
+                'model that was trained for it, or detect boxes with this one.'
+            )
+        self._predictor.with_masks = plan.masks
         try_model(self._predictor, self._letterbox, package.source)
         self._algorithm = _algorithm(plan, self._positions)
         if self._algorithm is not None:

@@ -221,7 +221,7 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
             task.data,
             task.class_names,
             batch_size,
-            params.metric,
+            _metric(params),
             tuple(own),
             size,
             params.pipeline,
@@ -239,6 +239,11 @@ def modify_mmengine_config(cfg: Config, task: TrainingTask) -> TrainingConfig:
     use_fused_optimizer(complete.optim_wrapper)
     run = Config({key: complete[key] for key in RUN_KEYS if key in complete}, format_python_code=False)
     return TrainingConfig(run, _package_config(complete, family, task), recipe, size, precision)
+
+
+def _metric(params: TrainingSettings) -> str | list[str]:
+    """Return what the evaluator measures."""
+    return ['bbox', 'segm'] if params.masks else params.metric
 
 
 def _recipe(task: TrainingTask, base: BaseRecipe, options: UserOptions) -> Recipe:
@@ -325,6 +330,7 @@ def _set_runtime(
         'allow_failed_imports': False,
     }
     cfg.runner_type = 'TaskRunner'
+    prefix = family.mask_metric_prefix if params.masks else family.metric_prefix
     if task.hooks.checkpoint:
         cfg.default_hooks.checkpoint = {
             **task.hooks.checkpoint,
@@ -333,7 +339,7 @@ def _set_runtime(
             'img_size': size,
             'max_keep_ckpts': params.max_keep_checkpoints,
             'evaluate_config': family.thresholds(cfg),
-            'metric_prefix': family.metric_prefix,
+            'metric_prefix': prefix,
         }
     cfg.default_hooks.logger = {'type': 'LoggerHook', 'interval': min(recipe.iters_per_epoch, MAX_LOG_INTERVAL)}
     cfg.default_hooks.setdefault('runtime_info', {'type': 'StepValuesHook'})
@@ -364,9 +370,7 @@ def _set_runtime(
     if params.compile:
         cfg.custom_hooks.append({'type': 'CompileHook'})
     if params.patience:
-        cfg.custom_hooks.append(
-            {'type': 'PatienceHook', 'patience': params.patience, 'metric_prefix': family.metric_prefix}
-        )
+        cfg.custom_hooks.append({'type': 'PatienceHook', 'patience': params.patience, 'metric_prefix': prefix})
     cfg.val_cfg = {'type': 'TaskValLoop', 'fp16': precision != 'fp32'}
     cfg.visualizer.vis_backends = [
         {'type': 'LocalVisBackend'},
@@ -386,7 +390,7 @@ def _package_config(complete: Config, family: Family, task: TrainingTask) -> Con
     package = ConfigDict(copy.deepcopy({key: complete[key] for key in PACKAGE_KEYS if key in complete}))
     loader, visualizer = package.test_dataloader, package.visualizer
     loader.update(batch_size=1, num_workers=2, persistent_workers=True, pin_memory=False)
-    family.set_package(package, task.params.metric)
+    family.set_package(package, _metric(task.params))
     visualizer.vis_backends = [{'type': 'LocalVisBackend'}]
     package.env_cfg.dist_cfg = {'backend': 'nccl'}
     package.load_from, package.log_level = None, 'INFO'

@@ -177,7 +177,7 @@ def read_options(params: TrainingSettings) -> UserOptions:
 
 
 def _is_vidt(params: TrainingSettings) -> bool:
-    return find_model(params.model_name).config.parent.name == VIDT
+    return find_model(params.model_name, params.masks).config.parent.name == VIDT
 
 
 def _read_public_arguments(params: TrainingSettings, words: Sequence[str]) -> Arguments:
@@ -185,7 +185,7 @@ def _read_public_arguments(params: TrainingSettings, words: Sequence[str]) -> Ar
     if not words or not _is_vidt(params):
         return Arguments({}, None, [], list(words))
     try:
-        return read_arguments(words, Config.fromfile(find_model(params.model_name).config).model)
+        return read_arguments(words, Config.fromfile(find_model(params.model_name, params.masks).config).model)
     except ArgumentError as error:
         raise bad_option('args_options', params.args_options, f'{error}.') from error
 

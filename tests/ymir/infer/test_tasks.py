@@ -222,6 +222,6 @@ def test_no_image_is_lost_to_a_byte_order_mark(tmp_path, images):
 
 
 def test_a_task_of_segmentation_has_a_code_of_its_own(tmp_path, images):
-    task = Task(tmp_path, images[:1], [], ('mining', 'infer'), mining_algorithm='random', object_type=4)
+    task = Task(tmp_path, images[:1], [], ('mining', 'infer'), mining_algorithm='random', object_type=3)
     assert task.start().returncode == 1
     assert task.monitor()[3:5] == ['4', '300005'] and not (task.out / 'result.tsv').exists()

@@ -25,8 +25,8 @@ def test_templates_are_the_defaults(cls, task):
     assert load_params(cls, {**NAMES, **template}) == load_params(cls, NAMES)
 
 
-def test_the_manifest_says_detection():
-    assert yaml.safe_load((IMG_MAN / 'manifest.yaml').read_text(encoding='utf-8')) == {'object_type': 2}
+def test_the_manifest_says_detection_and_instance_segmentation():
+    assert yaml.safe_load((IMG_MAN / 'manifest.yaml').read_text(encoding='utf-8')) == {'object_type': [2, 4]}
 
 
 @pytest.mark.parametrize(
@@ -173,7 +173,7 @@ def test_a_task_of_detection(cls, value):
 
 
 @pytest.mark.parametrize('cls', [TrainingParams, MiningParams, InferParams])
-@pytest.mark.parametrize('value', [1, 3, '3', 4, 50, 100, -2, 2.5, True, 'detection', [2], [2, 3], {}])
+@pytest.mark.parametrize('value', [1, 3, '3', 50, 100, -2, 2.5, True, 'detection', [2], [2, 3], {}])
 def test_a_task_of_another_kind_has_a_code_of_its_own(cls, value):
     with pytest.raises(TaskError, match='object_type in config.yaml is .*object_type 2') as caught:
         load_params(cls, {**NAMES, 'object_type': value})
