@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..platform import parameters
-from ..platform.prepare import IMG_MAN, Host
+from ..platform.prepare import DETECTION, IMG_MAN, Host
 from .options import TaskOptions
 from .output import UsageMistake, shown_path
 
@@ -75,11 +75,12 @@ class Engine:
         """Return where it runs a task."""
         return Host(len(self.gpu_ids), bool(self.image), self.links_assets, self.img_man)
 
-    def template(self, task_type: str) -> dict[str, Any]:
-        """Return the template of a task type, from the image or the folder."""
+    def template(self, task_type: str, object_type: int = DETECTION) -> dict[str, Any]:
+        """Return the template of a task type and object type, from the image or the folder."""
         if self.image:
-            return parameters.read_template_of_image(self.image, task_type)
-        return parameters.read_template(task_type, self.img_man)
+            kind = None if object_type == DETECTION else object_type
+            return parameters.read_template_of_image(self.image, task_type, kind)
+        return parameters.read_template(task_type, self.img_man, object_type)
 
     def options(self) -> str:
         """Return the options that choose the same executor again, with a space before them."""

@@ -76,6 +76,14 @@ Classes = Annotated[
         help='Class names, separated by commas, or a file with one per line; default: those of DATA or of the model.',
     ),
 ]
+Masks = Annotated[
+    bool,
+    typer.Option(
+        '--masks',
+        help='Instance segmentation: learn and predict a mask for each object. Mining and inference need it for a '
+        'weight file alone; of other models they know.',
+    ),
+]
 Image = Annotated[
     str | None,
     typer.Option(
@@ -192,6 +200,7 @@ class TaskOptions(_Reporting):
 
     classes: Classes = None
     data_format: Format = None
+    masks: Masks = False
     image: Image = None
     executor: Executor = None
     img_man: ImgMan = None

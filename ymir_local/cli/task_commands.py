@@ -1,6 +1,7 @@
 """`ymir train`, `ymir infer` and `ymir mine`: from a data set and a model to a finished task."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -75,13 +76,14 @@ def train(
     Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
     """
     with task.reporting() as output:
-        from ..platform.prepare import prepare_training, submitted
+        from ..platform.prepare import DETECTION, INSTANCE_SEGMENTATION, prepare_training, submitted
         from . import tasks
         from .engine import Engine
         from .task_run import TaskRun
 
         engine = Engine.of(task)
-        template, edits = _parameters(output, engine, 'training', _with_minutes(overrides, minutes))
+        object_type = INSTANCE_SEGMENTATION if task.masks else DETECTION
+        template, edits = _parameters(output, engine, 'training', _with_minutes(overrides, minutes), object_type)
         if val and val_share is not None:
             raise UsageMistake('--val names the validation set, and --val-share would split one off; give one of them')
         source, model_name = _pretrained(model, edits, template)
@@ -105,6 +107,7 @@ def train(
                     pretrained,
                     engine.host(),
                     show,
+                    object_type,
                 )
         TaskRun(output, engine, prepared, tasks.Wanted(training=True), edits).run(dataset)
 
@@ -141,7 +144,7 @@ def _candidates(
     data: Path, model: str, task: options.TaskOptions, overrides: list[str] | None, mining: bool, infer: bool = False
 ) -> None:
     with task.reporting() as output:
-        from ..platform.prepare import prepare_candidates, submitted
+        from ..platform.prepare import DETECTION, INSTANCE_SEGMENTATION, prepare_candidates, submitted
         from . import tasks
         from .engine import Engine
         from .task_run import TaskRun
@@ -149,12 +152,16 @@ def _candidates(
         wanted = tasks.Wanted(mining=mining, infer=infer)
         engine = Engine.of(task)
         task_type = 'mining' if mining else 'infer'
-        template, edits = _parameters(output, engine, task_type, overrides)
+        template, edits = _parameters(output, engine, task_type, overrides, DETECTION)
         names = class_names(task.classes)
         _need(model, '--model')
         folder = tasks.new_folder(task.out, wanted.name, model, bool(engine.image))
         with tasks.removed_on_error(folder):
             stage = tasks.read_model(model, folder, names)
+            if task.masks:
+                stage = replace(stage, training_config={**stage.training_config, 'object_type': INSTANCE_SEGMENTATION})
+            if stage.object_type != DETECTION:
+                template, edits = _parameters(output, engine, task_type, overrides, stage.object_type)
             if names and list(stage.training_config['class_names']) != names:
                 output.warn(output.text('classes of the model', names=', '.join(stage.training_config['class_names'])))
             dataset = _read(output, data, task.data_format)
@@ -169,12 +176,12 @@ def _candidates(
 
 
 def _parameters(
-    output: Output, engine: 'Engine', task_type: str, overrides: list[str] | None
+    output: Output, engine: 'Engine', task_type: str, overrides: list[str] | None, object_type: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the template of a task, and what the user changes of it."""
     from ..platform.parameters import parse_overrides, warn_of_the_form
 
-    template = engine.template(task_type)
+    template = engine.template(task_type, object_type)
     edits = parse_overrides(overrides or [], template, output.warn)
     warn_of_the_form(edits, task_type, output.warn)
     return template, edits
@@ -234,27 +241,31 @@ def _need(text: str, option: str) -> None:
         raise UsageMistake(f'{option} is empty')
 
 
-def _read(output: Output, data: Path, data_format: options.DataFormat | None, names: list[str] | None = None) -> Any:
+def _read(
+    output: Output,
+    data: Path,
+    data_format: options.DataFormat | None,
+    names: list[str] | None = None,
+    masks: bool = False,
+) -> Any:
     from ..datasets import read_dataset
 
     title = output.text('reading', path=data)
     if not output.console.is_terminal:
         output.say(title)
     with data_progress(output, title) as show:
-        return read_dataset(data, data_format and data_format.value, names, show)
+        return read_dataset(data, data_format and data_format.value, names, show, masks)
 
 
 def _training_data(
     output: Output, data: Path, val: Path | None, val_share: float | None, task: options.TaskOptions
 ) -> Any:
-    from dataclasses import replace
-
     from ..datasets import with_validation
     from ..platform.image_hash import asset_ids
 
-    dataset = _read(output, data, task.data_format, class_names(task.classes))
+    dataset = _read(output, data, task.data_format, class_names(task.classes), task.masks)
     if val:
-        other = _read(output, val, None, list(dataset.class_names))
+        other = _read(output, val, None, list(dataset.class_names), task.masks)
         held_out = other.splits.get('val') or other.images()
         if dataset.splits.get('val'):
             output.warn(output.text('val not used', data=data, count=len(dataset.splits['val']), option=f'--val {val}'))

@@ -27,6 +27,7 @@ from ymir_exc.reading import (
     read_training_result,
     scores_repeat_the_order,
 )
+from ymir_exc.stage_values import main_metric
 
 from ..platform import package
 from ..platform.event_scalars import EventScalars
@@ -251,12 +252,16 @@ class TaskRun:
             self.output.end(self.output.text('kept nothing'))
             return
         best = next(stage for stage in self.result['stages'] if stage['best'])
-        self.output.end(self.output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))
+        self._show_kept(best)
         if self.result['package']:
             self.output.end(f'{self.output.text("package")}: {self.result["package"]}')
             model = shown_path(Path(self.result['package'])) + self.engine.options()
             self.result['next'] = [f'ymir train DATA --model {model}', f'ymir infer IMAGES --model {model}']
             self.output.say('\n'.join([self.output.text('next'), *(f'  {command}' for command in self.result['next'])]))
+
+    def _show_kept(self, stage: dict[str, Any]) -> None:
+        name = main_metric(stage) or 'mAP'
+        self.output.end(self.output.text('kept model', stage=stage['name'], name=name, metric=stage.get(name, 0.0)))
 
     def _show_failure(self) -> None:
         known = find_code(self.verdict.code)
@@ -273,7 +278,7 @@ class TaskRun:
                 self.output.end(f'{self.output.text(key)}: {words}')
         if self.result.get('package'):
             best = next(stage for stage in self.result['stages'] if stage['best'])
-            self.output.end(self.output.text('kept model', stage=best['name'], metric=best.get('mAP', 0.0)))
+            self._show_kept(best)
             self.output.end(f'{self.output.text("package")}: {self.result["package"]}')
         self.output.end(self.output.text('whole log', path=self.task.log_file))
 

@@ -96,6 +96,7 @@ def read_dataset(
     format: str | None = None,
     class_names: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
+    masks: bool = False,
 ) -> Dataset:
     """Read a data set.
 
@@ -104,6 +105,7 @@ def read_dataset(
         format: one of `FORMATS`; None: by what is there.
         class_names: the classes to keep, in this order; None: all.
         on_progress: called now and then with the number of images done and of all.
+        masks: keep the masks of objects: polygons and run-length codes of COCO, polygons of labelme.
 
     Returns:
         Its images with whole-pixel boxes inside them, and warnings for all that was left out or changed.
@@ -129,7 +131,7 @@ def read_dataset(
             f'{path}, read as {found[0]}, has no images; looked for {module.LOOKS_FOR}.'
             + ''.join(f'\n  {sentence}' for sentence in raw.warnings.sentences())
         )
-    return replace(assemble(raw, path, class_names, on_progress), labelled=module is not image_folder)
+    return replace(assemble(raw, path, class_names, on_progress, masks=masks), labelled=module is not image_folder)
 
 
 def check_has_boxes(dataset: Dataset, sentence: str) -> None:

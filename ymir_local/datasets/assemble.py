@@ -36,7 +36,7 @@ from ..platform.image_hash import asset_ids
 from ..platform.labels import Dataset, LabelledBox, LabelledImage
 from .clip_box import fit
 from .files import SPLITS
-from .raw import RawBox, RawDataset, RawImage, Warnings
+from .raw import RawBox, RawDataset, RawImage, Warnings, mask_in_file
 
 UNLABELLED = 'unlabelled'  # beside the splits
 MISSING = 'the image does not exist'
@@ -53,6 +53,7 @@ def assemble(
     class_names: Sequence[str] | None = None,
     on_progress: OnProgress | None = None,
     as_written: bool = False,
+    masks: bool = False,
 ) -> Dataset:
     """Check labels against their images; see the module's table.
 
@@ -63,6 +64,7 @@ def assemble(
         on_progress: called now and then with the number of images done and of all.
         as_written: names of classes, fractions of pixels and images that occur twice stay as they are, which the
             platform would change.
+        masks: keep the masks of objects, which take much memory.
 
     Raises:
         DatasetError: `class_names` holds the same class twice, or no image could be read.
@@ -117,6 +119,7 @@ def assemble(
                     left_out,
                     warnings,
                     as_written,
+                    masks,
                 )
             )
             for crowd in (False, True)
@@ -239,6 +242,7 @@ def _boxes(
     left_out: Counter,
     warnings: Warnings,
     as_written: bool,
+    masks: bool,
 ) -> list[LabelledBox]:
     boxes = []
     which = f' ({image.path.name})' if image.source.stem != image.path.stem else ''
@@ -266,7 +270,7 @@ def _boxes(
                 f'{size[0]} x {size[1]}); it is {done}',
             )
         if fitted:
-            boxes.append(LabelledBox(indexes[name], *fitted, difficult=box.difficult))
+            boxes.append(LabelledBox(indexes[name], *fitted, box.difficult, mask_in_file(box.mask) if masks else None))
     return boxes
 
 

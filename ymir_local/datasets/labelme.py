@@ -133,7 +133,9 @@ def _shape(entry: Any, place: str) -> Shape:
             radius = math.dist((x, y), edge)
             points = [(x - radius, y - radius), (x + radius, y + radius)]
         corners = tuple(pick(values) for pick in (min, max) for values in zip(*points))
-    return Shape(str(kind), RawBox(str(label).strip(), corners, f'{place}', bool(entry.get('difficult'))))
+    is_outline = kind == 'polygon' and len(points) > 2 and corners[0] == corners[0]
+    mask = [[value for point in points for value in point]] if is_outline else None
+    return Shape(str(kind), RawBox(str(label).strip(), corners, place, bool(entry.get('difficult')), mask=mask))
 
 
 def read(root: Path) -> RawDataset:

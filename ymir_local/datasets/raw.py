@@ -32,6 +32,7 @@ class RawBox(NamedTuple):
         place: where it stands in the file of labels, such as `line 3`.
         difficult: VOC's mark.
         crowd: COCO's mark of a region of many objects.
+        mask: as the file has it, see `mask_in_file`; None without one.
     """
 
     class_name: str
@@ -39,6 +40,7 @@ class RawBox(NamedTuple):
     place: str
     difficult: bool = False
     crowd: bool = False
+    mask: Any = None
 
 
 class RawImage(NamedTuple):
@@ -82,6 +84,21 @@ def number_in_file(value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise TypeError(f'{value!r} is not a number')
     return value
+
+
+def mask_in_file(value: Any) -> Any:
+    """Return polygons [[x, y, ...], ...] in pixels or COCO's run-length code; None for what is neither.
+
+    Args:
+        value: `segmentation` of a COCO file: polygons, a single one, or a mapping with `size` and `counts`.
+    """
+    try:
+        if isinstance(value, dict):
+            return {key: value[key] for key in ('size', 'counts')}
+        polygons = value if isinstance(value[0], (list, tuple)) else [value]
+        return [[float(number) for number in polygon] for polygon in polygons]
+    except (TypeError, ValueError, LookupError):
+        return None
 
 
 class Warnings:

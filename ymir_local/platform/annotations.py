@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from xml.etree import ElementTree
 
+from ymir_exc.annotations.masks import mask_area
 from ymir_exc.errors import ConfigError
 
 from .labels import LabelledBox, LabelledImage
@@ -76,6 +77,20 @@ def add_elements(parent: ElementTree.Element, **texts: object) -> None:
         ElementTree.SubElement(parent, name).text = str(text)
 
 
+def _mask_of(box: LabelledBox) -> dict:
+    """Return `area` and `segmentation` of an object, coordinates of polygons as whole numbers.
+
+    Differs on purpose from the platform, which holds one polygon: an object of several parts keeps them.
+    """
+    mask = box.mask
+    if isinstance(mask, list):
+        mask = [[round(value) for value in polygon] for polygon in mask]
+    try:
+        return {'area': int(mask_area(mask)) if mask else box.w * box.h, 'segmentation': mask or {}}
+    except ValueError:  # the executor will say what is wrong with it
+        return {'area': box.w * box.h, 'segmentation': mask}
+
+
 def coco_bytes(images: dict[str, tuple[str, LabelledImage]], class_names: Sequence[str]) -> bytes:
     """Write one coco document for all images.
 
@@ -107,8 +122,7 @@ def coco_bytes(images: dict[str, tuple[str, LabelledImage]], class_names: Sequen
                     'iscrowd': 0,
                     'bbox': [box.x, box.y, box.w, box.h],
                     'confidence': -1.0,
-                    'area': box.w * box.h,
-                    'segmentation': {},
+                    **_mask_of(box),
                 }
             )
     occurring = sorted({annotation['category_id'] for annotation in annotations})

@@ -15,7 +15,12 @@ from typing import Any
 TAGS = {
     'epoch': (r'(.*/)?epoch',),
     'loss': (r'loss', r'(train/)(total_)?loss', r'(.*/)?(total_)?loss'),
-    'mAP': (r'(.*/)?(bbox_)?mAP', r'(.*/)?(segm_)?mAP(_?50[-:]95|_0\.5:0\.95)', r'(.*/)?(bbox_)?(mAP|AP)_?50'),
+    'mAP': (
+        r'(.*/)?segm_mAP',
+        r'(.*/)?(bbox_)?mAP',
+        r'(.*/)?(segm_)?mAP(_?50[-:]95|_0\.5:0\.95)',
+        r'(.*/)?(bbox_)?(mAP|AP)_?50',
+    ),
     'lr': (r'lr', r'(train/)lr', r'base_lr', r'(.*/)?(lr|learning_rate)(/pg0)?'),
 }
 

@@ -2,13 +2,15 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True)
 class LabelledBox:
     """One object: its class and its box in pixels, `x, y` the first pixel inside and `w, h` counted in pixels.
 
-    `difficult` is VOC's mark of an object that is hard to recognise.
+    `difficult` is VOC's mark of an object that is hard to recognise. `mask` is its mask as COCO holds it, polygons
+    [[x, y, ...], ...] or a run-length code {size, counts}; None without one, and where masks were not asked for.
     """
 
     class_index: int
@@ -17,6 +19,7 @@ class LabelledBox:
     w: int
     h: int
     difficult: bool = False
+    mask: Any = field(default=None, hash=False)
 
     def corners(self) -> dict[str, int]:
         """Return the first and the last pixel inside, by the names of VOC."""

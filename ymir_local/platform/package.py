@@ -30,6 +30,7 @@ from ymir_exc.reading import (
     read_training_result,
 )
 from ymir_exc.reading.package_info import INFO_FILE, make_package_info
+from ymir_exc.stage_values import main_metric
 
 from .prepare import ModelStage
 from .tar_archive import ArchiveError, extract, is_tar
@@ -282,7 +283,7 @@ def read_package(
     files = tuple(_file_of_stage(source, folder, name, file) for file in stage['files'])
     if not files:
         raise PackageError(f'{source}: stage {name} has no files')
-    return ModelStage(name, files, info.executor_config, stage.get('mAP', 0.0), stage['timestamp'])
+    return ModelStage(name, files, info.executor_config, _metric_of(stage), stage['timestamp'])
 
 
 def _file_of_stage(source: Path, folder: Path, stage: str, file: str) -> Path:
@@ -316,9 +317,13 @@ def _stage_of_run(folder: Path, stage_name: str | None) -> ModelStage:
         name,
         tuple(stage.files.values()),
         _read_config(in_dir / 'config.yaml'),
-        stage.metrics.get('mAP', 0.0),
+        _metric_of(stage.metrics),
         stage.timestamp,
     )
+
+
+def _metric_of(stage: Mapping[str, Any]) -> float:
+    return stage.get(main_metric(stage), 0.0)
 
 
 def _stage_of_file(file: Path, class_names: list[str] | None, to_train: bool) -> ModelStage:

@@ -36,6 +36,7 @@ RESERVED = {
 # Read by the platform or the reference executors though no template need name them.
 KNOWN_ELSEWHERE = ('export_format', 'shm_size')
 FOLDERS = {2: '/img-man/det', 3: '/img-man/semantic-seg', 4: '/img-man/instance-seg', 50: '/img-man/multi-modal'}
+TYPE_NAMES = {2: 'detection', 3: 'semantic segmentation', 4: 'instance segmentation', 50: 'multi-modal task'}
 INSPECT_SECONDS = 120
 
 
@@ -43,22 +44,54 @@ class ParameterError(ValueError):
     """A hyper-parameter on the command line is wrong, or an image has no template."""
 
 
-def read_template(task_type: str, folder: Path = IMG_MAN) -> dict[str, Any]:
+def read_template(task_type: str, folder: Path = IMG_MAN, object_type: int = 2) -> dict[str, Any]:
     """Read a template from a folder.
 
     Args:
         task_type: 'training', 'mining' or 'infer'.
-        folder: of the templates, `img-man` of an image.
+        folder: of manifest and templates, `img-man` of an image; without a manifest it is one of detection.
+        object_type: 2 for detection, 4 for instance segmentation.
 
     Raises:
         ParameterError: there is none, so the image cannot do this.
     """
-    path = Path(folder) / f'{task_type}-template.yaml'
+    manifest = Document.read(Path(folder) / 'manifest.yaml')
+    content = '' if manifest.problem else manifest.text
+    path = Path(folder) / _subfolder(content, str(folder), object_type) / f'{task_type}-template.yaml'
     document = Document.read(path)
     if document.problem:
         ending = f': this executor does no {task_type}' if document.problem == MISSING else ''
         raise ParameterError(f'{path} {document.reason}{ending}')
     return _parse_template(document.text, str(path), task_type)
+
+
+def _subfolder(manifest: str, place: str, object_type: int | None) -> str:
+    """Return where the templates of an object type lie below those of all, '' if there is one type alone.
+
+    Args:
+        manifest: text of manifest.yaml.
+        place: where it comes from, for messages.
+        object_type: None for the first that the manifest has, or detection if it is among them.
+
+    Raises:
+        ParameterError: the image does not do this type.
+    """
+    try:
+        content = load_yaml(manifest)
+    except yaml.YAMLError as error:
+        raise ParameterError(f'{place}/manifest.yaml cannot be read: {" ".join(str(error).split())}') from None
+    types = content.get('object_type', 2) if isinstance(content, dict) else 2
+    is_list = isinstance(types, list)
+    listed = types if is_list else [types]
+    if object_type is None:
+        object_type = 2 if 2 in listed or not listed else listed[0]
+        if is_list and object_type not in list(FOLDERS):
+            raise ParameterError(f'{place}/manifest.yaml: object_type is {types}; the platform knows {list(FOLDERS)}')
+    elif object_type != 2 and object_type not in listed:
+        raise ParameterError(
+            f'{place}/manifest.yaml: object_type is {types}, so this executor does no {TYPE_NAMES[object_type]}'
+        )
+    return Path(FOLDERS[object_type]).name if is_list else ''
 
 
 def describe_template(task_type: str, folder: Path = IMG_MAN) -> list[tuple[str, str]]:
@@ -108,29 +141,20 @@ def _english(text: str) -> str:
     return english + ':' * other.endswith(':')
 
 
-def read_template_of_image(image: str, task_type: str) -> dict[str, Any]:
+def read_template_of_image(image: str, task_type: str, object_type: int | None = None) -> dict[str, Any]:
     """Read a template from an image with the platform's own command.
 
     Args:
         image: name of the image, which must be on this machine or can be pulled.
         task_type: 'training', 'mining' or 'infer'.
+        object_type: as the platform counts them; None: detection, or what the image does if it does not detect.
 
     Raises:
         ParameterError: Docker cannot run the image, or it has no such template.
     """
     _pull_if_absent(image)
-    folder = '/img-man'
-    path = f'{folder}/manifest.yaml'
-    try:
-        manifest = load_yaml(_cat(image, path, required=False))
-    except yaml.YAMLError as error:
-        raise ParameterError(f'{image}:{path} cannot be read: {" ".join(str(error).split())}') from None
-    types = manifest.get('object_type', 2) if isinstance(manifest, dict) else 2
-    if isinstance(types, list):
-        wanted = 2 if 2 in types or not types else types[0]
-        if wanted not in list(FOLDERS):
-            raise ParameterError(f'{image}:{path}: object_type is {types}; the platform knows {list(FOLDERS)}')
-        folder = FOLDERS[wanted]
+    manifest = _cat(image, '/img-man/manifest.yaml', required=False)
+    folder = '/'.join(filter(None, ('/img-man', _subfolder(manifest, f'{image}:/img-man', object_type))))
     path = f'{folder}/{task_type}-template.yaml'
     return _parse_template(_cat(image, path), f'{image}:{path}', task_type)
 

@@ -25,6 +25,7 @@ from ymir_exc.monitor import format_monitor
 from ymir_exc.reading import MonitorLine, read_mapping, read_training_result
 from ymir_exc.reading.monitor import STATE_PENDING
 from ymir_exc.reading.package_info import INFO_FILE, make_package_info
+from ymir_exc.stage_values import main_metric
 from ymir_exc.threads import OnProgress, in_threads
 
 from .annotations import annotation_format, ark_bytes, coco_bytes, voc_bytes
@@ -51,6 +52,8 @@ PROTOCOL_VERSION = '1.1.0'
 REPOSITORY = Path(__file__).resolve().parents[2]
 IMG_MAN = REPOSITORY / 'ymir' / 'img-man'
 SOURCES_FILE = 'sources.tsv'
+DETECTION, INSTANCE_SEGMENTATION = 2, 4  # object types
+TEMPLATE_FOLDERS = {DETECTION: '.', INSTANCE_SEGMENTATION: 'instance-seg'}  # of this executor
 # Written for training and named by nothing in env.yaml.
 UNREFERENCED_INDEX_FILES = (
     'idx-assets.tsv',
@@ -129,7 +132,7 @@ class ModelStage:
         name: stage name.
         files: its files on this machine, in the order of the package.
         training_config: the config.yaml of the training that made it, `class_names` among it.
-        metric: mAP.
+        metric: mAP, or maskAP.
         timestamp: seconds.
     """
 
@@ -138,6 +141,12 @@ class ModelStage:
     training_config: Mapping[str, Any]
     metric: float = 0.0
     timestamp: int = 0
+
+    @property
+    def object_type(self) -> int:
+        """2 for a model that detects, 4 for one that segments instances."""
+        kind = self.training_config.get('object_type')
+        return kind if isinstance(kind, int) and kind else 2
 
     @classmethod
     def of_training(cls, task: Task, name: str | None = None) -> 'ModelStage':
@@ -154,18 +163,23 @@ class ModelStage:
         result = read_training_result(task.out_dir / 'models')
         stage = result.stages[name or result.best]
         config = read_mapping(task.in_dir / 'config.yaml')
-        return cls(stage.name, tuple(stage.files.values()), config, stage.metrics['mAP'], stage.timestamp)
+        metric = stage.metrics[main_metric(stage.metrics)]
+        return cls(stage.name, tuple(stage.files.values()), config, metric, stage.timestamp)
 
 
-def hyper_parameters(task_type: str, edits: Mapping[str, Any] | None = None, img_man: Path = IMG_MAN) -> dict[str, Any]:
+def hyper_parameters(
+    task_type: str, edits: Mapping[str, Any] | None = None, img_man: Path = IMG_MAN, object_type: int = DETECTION
+) -> dict[str, Any]:
     """Return the values that the web form would submit: the template, edited, without what the form drops.
 
     Args:
         task_type: 'training', 'mining' or 'infer'.
         edits: what the user changes or adds.
         img_man: folder of the templates.
+        object_type: of the templates; they lie in a folder of their own if it is not detection.
     """
-    return submitted(task_type, read_mapping(img_man / f'{task_type}-template.yaml'), edits)
+    folder = img_man / TEMPLATE_FOLDERS[object_type]
+    return submitted(task_type, read_mapping(folder / f'{task_type}-template.yaml'), edits)
 
 
 def submitted(task_type: str, template: Mapping[str, Any], edits: Mapping[str, Any] | None = None) -> dict[str, Any]:
@@ -196,6 +210,7 @@ def prepare_training(
     pretrained: ModelStage | None = None,
     host: Host | None = None,
     on_progress: OnProgress | None = None,
+    object_type: int = DETECTION,
 ) -> Task:
     """Prepare a training.
 
@@ -208,6 +223,7 @@ def prepare_training(
         pretrained: the model to start from.
         host: where the task will run.
         on_progress: called now and then with the number of images done and of all.
+        object_type: of the project: 2 for detection, 4 for instance segmentation.
 
     Raises:
         FileExistsError: `work_dir` holds a task already.
@@ -215,7 +231,7 @@ def prepare_training(
         DatasetError: two classes have the same name or there is none, or an image occurs twice in a set or with
             different labels.
     """
-    parameters = dict(hyper_parameters('training') if parameters is None else parameters)
+    parameters = dict(hyper_parameters('training', object_type=object_type) if parameters is None else parameters)
     annotation_format(parameters.get('export_format'))
     class_names = label_store(class_names)
     check_consistent_labels({'train': train, 'val': val}, on_progress)
@@ -225,7 +241,7 @@ def prepare_training(
     parameters.pop('pretrained_model_params', None)
     if pretrained:
         parameters['pretrained_model_params'] = _add_model(task, pretrained)
-    _write_config(task, parameters, class_names, host.gpu_count)
+    _write_config(task, parameters, class_names, host.gpu_count, object_type)
     _write_env(task, host.img_man, run_training=True)
     _make_out(task, training=True)
     return task
@@ -246,7 +262,7 @@ def prepare_candidates(
     Args:
         work_dir: a folder that holds no task yet.
         images: the candidates, in the order of the index.
-        model: the model to use; its training decides the class names.
+        model: the model to use; its training decides the class names and the object type.
         parameters: as `hyper_parameters(...)` gives them; default: the mining template's if `mining`, else the infer
             template's, for a combined run gets nothing of the latter.
         mining: whether to mine.
@@ -263,7 +279,10 @@ def prepare_candidates(
         raise ValueError('neither mining nor inference is wanted')
     if not images:
         raise DatasetError('there are no candidates; the platform never starts a task without')
-    parameters = dict(hyper_parameters('mining' if mining else 'infer') if parameters is None else parameters)
+    task_type = 'mining' if mining else 'infer'
+    if parameters is None:
+        parameters = hyper_parameters(task_type, object_type=model.object_type)
+    parameters = dict(parameters)
     names = asset_ids(images, on_progress)
     check_no_copies('candidates', images, names)
     host = host or Host()
@@ -273,7 +292,11 @@ def prepare_candidates(
     _write_lines(task.in_dir / 'candidate-index.tsv', [assets[name] for name in names])
     parameters['model_params_path'] = _add_model(task, model)
     _write_config(
-        task, dict(parameters, run_mining=mining, run_infer=infer), model.training_config['class_names'], host.gpu_count
+        task,
+        dict(parameters, run_mining=mining, run_infer=infer),
+        model.training_config['class_names'],
+        host.gpu_count,
+        model.object_type,
     )
     _write_env(task, host.img_man, run_mining=mining, run_infer=infer)
     _make_out(task, training=False)
@@ -360,18 +383,21 @@ def _add_model(task: Task, model: ModelStage) -> list[str]:
     for file in model.files:
         shutil.copy(file, models / model.name / file.name)
     names = [file.name for file in model.files]
-    stage = {'stage_name': model.name, 'files': names, 'timestamp': model.timestamp, 'mAP': model.metric}
+    stage = {'stage_name': model.name, 'files': names, 'timestamp': model.timestamp}
+    stage['maskAP' if model.object_type == INSTANCE_SEGMENTATION else 'mAP'] = model.metric
     info = make_package_info(model.name, {model.name: stage}, model.training_config, {'executor': 'det/mmyolo:tmi'})
     (models / INFO_FILE).write_text(yaml.safe_dump(info, allow_unicode=True), encoding='utf-8')
     return [f'{task.in_prefix}/models/{model.name}/{name}' for name in names]
 
 
-def _write_config(task: Task, parameters: Mapping[str, Any], class_names: Sequence[str], gpu_count: int) -> None:
+def _write_config(
+    task: Task, parameters: Mapping[str, Any], class_names: Sequence[str], gpu_count: int, object_type: int
+) -> None:
     config = dict(
         parameters,
         task_id=task.task_id,
         class_names=list(class_names),
-        object_type=2,
+        object_type=object_type,
         gpu_count=gpu_count,
         gpu_id=','.join(map(str, range(gpu_count))),
     )

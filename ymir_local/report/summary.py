@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from report_pages.charts import number
+from ymir_exc.stage_values import main_metric
 
 from ..texts import Text, t
 from .evaluation import KINDS, Evaluation
@@ -183,7 +184,7 @@ def training(
     """Return the answers for a training.
 
     Args:
-        metrics: of the best stage, 'mAP' and perhaps 'mAP_50'; empty if nothing was saved.
+        metrics: of the best stage, 'mAP' and perhaps 'mAP_50', or 'maskAP' and so on; empty if nothing was saved.
         best_epoch: when it was reached, '' if unknown.
         curve: (N,) accuracy at each validation; None if unknown.
         num_val: validation images.
@@ -193,13 +194,13 @@ def training(
         evaluated: the page also shows what the model finds in the validation images.
     """
     answers: Answers = {QUALITY: [], FAULTS: [], NEXT: []}
-    if 'mAP' not in metrics:
+    name = main_metric(metrics)
+    if name is None:
         answers[QUALITY].append(Sentence(t('report.no model was saved')))
         return answers
-    best = metrics['mAP']
-    text = t('report.the best model has map', f'{best:.3f}')
-    if 'mAP_50' in metrics:
-        text = t('report.with map50', text, f'{metrics["mAP_50"]:.3f}')
+    text = t('report.the best model has', name, f'{metrics[name]:.3f}')
+    if f'{name}_50' in metrics:
+        text = t('report.with value at 50', text, f'{name}50', f'{metrics[f"{name}_50"]:.3f}')
     if best_epoch != '':
         text = t('report.reached in epoch', text, best_epoch)
     answers[QUALITY].append(Sentence(t('report.1 is perfect', text), 'models'))

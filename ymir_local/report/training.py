@@ -10,7 +10,7 @@ import numpy as np
 from markupsafe import Markup
 
 from report_pages.charts import Series, line_chart, number
-from ymir_exc.stage_values import MAIN_METRICS
+from ymir_exc.stage_values import main_metric
 
 from ..platform.event_scalars import recognise
 from ..platform.parameters import time_budget
@@ -121,8 +121,9 @@ def _facts(run: RunFiles, curves: Mapping[str, Curve]) -> list[tuple[Text, objec
             numbers = f'{known["workers"]:.0f}', f'{known["workers_needed"]:.0f}'
             facts.append((t('report.loader workers'), t('report.used, needed', *numbers)))
     best = run.result.stages.get(run.result.best) if run.result else None
-    if best and 'mAP' in best.metrics:
-        facts.append((t('report.best map'), f'{best.metrics["mAP"]:.4f}'))
+    name = main_metric(best.metrics) if best else None
+    if name:
+        facts.append((t('report.best metric', name), f'{best.metrics[name]:.4f}'))
     return facts
 
 
@@ -175,7 +176,9 @@ def _classes(run: RunFiles, best: Mapping[str, Any]) -> dict[str, Any]:
     names, known = run.class_names, run.summary
     is_known = known.class_names == names
     # A training that was killed may have written a better stage, but not yet what it finds.
-    is_same = is_known and known.best_metrics.get('mAP') == best.get('metrics', {}).get('mAP')
+    metrics = best.get('metrics', {})
+    name = main_metric(metrics)
+    is_same = is_known and known.best_metrics.get(name) == metrics.get(name)
     precisions = [math.nan if value is None else value for value in known.best_class_ap] if is_same else []
     table = np.zeros((len(names), 2), np.int64)
     for column, split in enumerate(('train', 'val')):
@@ -274,20 +277,22 @@ def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
     """
     rows = []
     for key, stage in run.result.stages.items() if run.result else ():
-        value = next((stage.metrics[name] for name in MAIN_METRICS if name in stage.metrics), None)
+        main_name = main_metric(stage.metrics)
+        value = stage.metrics.get(main_name)
         epoch = ''
-        if run.summary.best_epoch and value == run.summary.best_metrics.get('mAP'):
+        if run.summary.best_epoch and value == run.summary.best_metrics.get(main_name):
             epoch = run.summary.best_epoch
         elif main is not None and value is not None:
             same = np.flatnonzero(np.abs(main.values - value) < 1e-6)
             epoch = int(main.steps[same[0]]) if len(same) else ''
         files = [(name, _size(path.stat().st_size) if path else None) for name, path in stage.files.items()]
         metrics = {**stage.metrics, **stage.others}
-        others = ', '.join(f'{name} {number(item)}' for name, item in metrics.items() if name != 'mAP')
+        others = ', '.join(f'{name} {number(item)}' for name, item in metrics.items() if name != main_name)
         rows.append(
             {
                 'name': key,
                 'best': key == run.result.best,
+                'metric': main_name,
                 'value': value,
                 'epoch': epoch,
                 'files': files,
