@@ -20,7 +20,7 @@ from contextlib import AbstractContextManager
 from itertools import chain
 from pathlib import Path
 
-from tmi.errors import LOST_LOADER, MissingGpuError, causes_of, one_line
+from tmi.errors import LOST_LOADER, MissingGpuError, ModelError, causes_of, one_line
 from tmi.processes import end_with_parent, report_uncaught, run_task
 from tmi.setting_names import advice
 

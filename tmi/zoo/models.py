@@ -25,7 +25,7 @@ from tmi.zoo.table import ModelEntry, model_table, public_checkpoints
 EXCLUDED_FOLDERS = frozenset({'_base_', 'deploy', 'razor', 'mask_refine', 'ins_seg', 'pose', 'distillation', 'rotated'})
 EXCLUDED_WORDS = ('mask-refine', 'rtmdet-ins')
 # The configs of models that learn masks.
-MASK_MODELS = ('yolov5/ins_seg/*_fast_8xb16-300e_coco_instance.py',)
+MASK_MODELS = ('yolov5/ins_seg/*_fast_8xb16-300e_coco_instance.py', 'rtmdet/rtmdet-ins_*_coco.py')
 # Words of a name that stand before the size, so a name that ends with them says too little.
 QUALIFIERS = frozenset({'plus', 'v3', 'ins', 'wo', 'neck'})
 
