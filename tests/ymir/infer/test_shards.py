@@ -8,7 +8,8 @@ from tmi.inference.shards import LineCounter, Prediction, ShardWriter, merge_sha
 def make(index: int) -> Prediction:
     boxes = [[0.5, 1.25, 7.125, 8.0]] * index
     path, n = f'/a/{index}\udcff.jpg', index
-    return Prediction(n, path, [20, 10], boxes, [0.5] * n, [1] * n, '', True, [2] * n, [0.25] * n, 0.125)
+    values = [0.5] * n, [1] * n, '', True, [2] * n, [0.25] * n, 0.125, ['01\\d'] * n, [3] * n
+    return Prediction(n, path, [20, 10], boxes, *values)
 
 
 def write(folder, world_size, count):
