@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from tmi.errors import SettingError, TaskError
 from ymir_exc.atomic import TEMPORARY_SUFFIX, remove_temporary_files
-from ymir_exc.env import EnvConfig
+from ymir_exc.env import EnvConfig, get_current_env
 from ymir_exc.mining_summary import MINING_SUMMARY_FILE
 from ymir_exc.preflight import PREFLIGHT_FILE
 from ymir_exc.skipped_images import SKIPPED_IMAGES_FILE
@@ -41,6 +41,16 @@ TRAINING_FILES = (
 MODEL_FILES = ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'run_config.py')
 PREDICTIONS = 'predictions'
 TEMPORARY = 'ymir_temp'
+
+
+def output_folder() -> str:
+    """Return the task's output folder; '' where env.yaml gives no usable one, and `start.py` will say what is wrong."""
+    try:
+        env = get_current_env()
+        check_places(env)
+        return env.output.root_dir
+    except (OSError, ValueError, TaskError):
+        return ''
 
 
 def temporary_folder(root: str) -> Path:
@@ -170,6 +180,46 @@ def outputs_of(env: EnvConfig) -> Outputs:
 
 def _below(folder: str, names: Iterable[str]) -> Iterator[str]:
     return (os.path.join(folder, name) for name in names)
+
+
+def lies_within(path: str, folder: str) -> bool:
+    """Return whether an absolute path is a folder or lies below it, links left aside.
+
+    Args:
+        path: The path.
+        folder: Absolute; the root of the file system holds nothing in this sense.
+    """
+    place, above = os.path.normpath(path), os.path.normpath(folder)
+    return (
+        os.path.isabs(path)
+        and os.path.isabs(folder)
+        and above != os.sep
+        and f'{place}{os.sep}'.startswith(f'{above}{os.sep}')
+    )
+
+
+def check_places(env: EnvConfig) -> None:
+    """See that all that a run writes lies in its output folder, and that this is apart from the input.
+
+    Args:
+        env: Of the run.
+
+    Raises:
+        TaskError: 300001 naming the key of env.yaml.
+    """
+    root, inputs = env.output.root_dir, env.input.root_dir
+    if not lies_within(root, root) or lies_within(root, inputs) or lies_within(inputs, root):
+        raise _error(
+            f'output.root_dir of env.yaml is {root!r}: it must be an absolute path, neither the root of the file '
+            f'system nor a folder that holds or belongs to the input ({inputs}); correct env.yaml.'
+        )
+    outputs = outputs_of(env)
+    for key, path in env.output.dict().items():
+        if path in (*outputs.folders, *outputs.files) and not lies_within(path, root):
+            raise _error(
+                f'output.{key} of env.yaml is {path!r}, which lies outside of the output folder {root}, and a task '
+                'writes nowhere else; correct env.yaml.'
+            )
 
 
 def check_outputs(env: EnvConfig) -> None:

@@ -22,7 +22,14 @@ from tmi.errors import MEMORY_ADVICE_VARIABLE, SettingError, TaskError, UnknownE
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
 from ymir.environment import find_temporary_folder, prepare_environment  # noqa: E402
 from ymir.errors import as_task_error, print_failure, publish  # noqa: E402
-from ymir.output_paths import check_outputs, only_task, remove_leftovers, temporary_folder  # noqa: E402
+from ymir.output_paths import (  # noqa: E402
+    check_outputs,
+    check_places,
+    only_task,
+    output_folder,
+    remove_leftovers,
+    temporary_folder,
+)
 from ymir_exc.env import EnvOutputConfig, get_current_env  # noqa: E402
 from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402
@@ -40,6 +47,7 @@ def begin() -> None:
     env = get_current_env()
     if not (env.run_training or env.run_mining or env.run_infer):
         raise SettingError('env.yaml asks for nothing: one of run_training, run_mining and run_infer must be true.')
+    check_places(env)
     remove_leftovers(env)
     check_outputs(env)
     if env.run_training:
@@ -77,31 +85,24 @@ def run_tasks(error_file: str) -> ErrorRecord | None:
         return read_record(error_file) or ErrorRecord.of(_describe_exit(error), 'start.py')
 
 
-def _output_folder() -> str:
-    """Return the output folder, that of the contract where env.yaml cannot be read: `begin` says what is wrong."""
-    try:
-        return get_current_env().output.root_dir
-    except (OSError, ValueError):
-        return EnvOutputConfig().root_dir
-
-
 def main() -> int:
     """Run the task; returns the exit status."""
     if os.environ.get('NNODES', '1') != '1' and os.environ.get('NODE_RANK', '0') != '0':
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, str(PROJECT_ROOT / 'ymir' / 'train_node.py')])
     note_start(STARTED)
+    root = output_folder()
     try:
-        with only_task(_output_folder()):
-            return run_alone()
+        with only_task(root):
+            return run_alone(root)
     except SettingError as error:  # monitor.txt is that of the other task
         print_failure(ErrorRecord.of(error, 'start.py'))
         return 1
 
 
-def run_alone() -> int:
+def run_alone(root: str) -> int:
     """Run the task, while no other one may use its output folder; returns the exit status."""
-    fallback = temporary_folder(_output_folder())
+    fallback = temporary_folder(root or EnvOutputConfig().root_dir)
     try:
         shutil.rmtree(fallback, ignore_errors=True)  # of a run that was killed
         find_temporary_folder(fallback)

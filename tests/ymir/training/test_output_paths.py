@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from tmi.errors import TaskError
+from tmi.processes import ErrorRecord
 from ymir import start
-from ymir.errors import code_of
-from ymir.output_paths import only_task
+from ymir.errors import code_of, write_monitor
+from ymir.output_paths import only_task, output_folder
 from ymir_exc import settings
 
 from .platform import REPOSITORY, read_monitor, run_start, tiny_task
@@ -102,6 +103,40 @@ def assert_rejected(out, *words):
 
 def cases(table):
     return [(kind, name) for kind, names in table.items() for name in names]
+
+
+@pytest.mark.parametrize(
+    'key, value',
+    [
+        ('root_dir', '/'),
+        ('root_dir', '//x/..'),
+        ('root_dir', 'out'),
+        ('root_dir', '{}/elsewhere'),
+        ('root_dir', '/in'),
+        ('root_dir', '/in/out'),
+        ('models_dir', '{}/elsewhere'),
+        ('models_dir', '{}/output'),
+        ('training_result_file', '{}/elsewhere/result.yaml'),
+        ('tensorboard_dir', '{}/out/../elsewhere'),
+        ('monitor_file', '{}/elsewhere/monitor.txt'),
+        ('monitor_file', 'monitor.txt'),
+    ],
+)
+def test_outputs_that_lie_outside(make_task, tmp_path, capsys, key, value):
+    """Nothing is written, not even that the task failed."""
+    out = make_task('training')
+    env = yaml.safe_load((tmp_path / 'env.yaml').read_text())
+    env['output'][key] = value.format(tmp_path)
+    (tmp_path / 'env.yaml').write_text(yaml.safe_dump(env))
+    assert_rejected(out, 'output.', 'of env.yaml is', 'correct env.yaml')
+    before = tree(tmp_path)
+    assert output_folder() == ''
+    with pytest.raises(TaskError) as caught:
+        start.begin()
+    if key in ('root_dir', 'monitor_file'):
+        write_monitor(ErrorRecord.of(caught.value, 'start.py'))
+        assert 'monitor.txt is not written' in capsys.readouterr().err
+    assert tree(tmp_path) == before
 
 
 @pytest.mark.parametrize('kind, name', cases(FOLDERS))
