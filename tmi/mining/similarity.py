@@ -51,8 +51,8 @@ class Directions:
             rows = self._read(sample[start : start + ROWS])
             rows = rows[rows.any(axis=1)]
             total, products, known = total + rows.sum(axis=0), products + rows.T @ rows, known + len(rows)
-        if not known:  # all directions are zeros
-            self._mean, self._scale, self._shared = 0.0, np.ones((1, 1)), 1.0
+        if not known:  # all directions are zeros; those of labelled images are compared with nothing
+            self._mean, self._scale, self._shared = 0.0, None, 1.0
             return
         self._mean = total / known
         variances, axes = np.linalg.eigh(products / known - np.outer(self._mean, self._mean))
@@ -89,7 +89,8 @@ class Directions:
         rows = np.nan_to_num(np.asarray(rows, np.float64), nan=0.0, posinf=0.0, neginf=0.0)
         if not rows.any():
             return np.zeros((len(rows), rows.shape[1] + 1), np.float32)
-        moved = np.column_stack([(rows - self._mean) @ self._scale, np.full(len(rows), self._shared)])
+        moved = rows - self._mean if self._scale is None else (rows - self._mean) @ self._scale
+        moved = np.column_stack([moved, np.full(len(rows), self._shared)])
         moved *= LENGTH / np.sqrt(np.square(moved).sum(axis=1, keepdims=True))
         moved[~rows.any(axis=1)] = 0
         return np.rint(moved).astype(np.float32)

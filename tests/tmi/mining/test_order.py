@@ -148,6 +148,14 @@ def test_rare_classes_come_earlier(seed):
     assert share[0.5] > 2 * (classes >= 3).mean() and share[0.5] > 1.5 * share[0.0]
 
 
+@pytest.mark.parametrize('readable', [False, True])
+def test_images_that_all_lack_an_embedding_come_beside_labelled_ones(readable):
+    """None can be read, or the model sees nothing in any."""
+    pool = random_pool(0, 4)
+    pool.update(readable=np.full(4, readable), embeddings=Rows(np.zeros((4, 16))))
+    assert sorted(order(**pool, settings=settings()).ranking.tolist()) == [0, 1, 2, 3]
+
+
 def test_labelled_boxes_and_images_count_as_picked():
     pool, scene, classes = frames(0, 0.95)
     pool['labelled_boxes'] = np.array([0, 5000, 5000, 5000, 5000])
