@@ -16,6 +16,7 @@ from .errors import ResultError
 from .skipped_images import TRAINING, VALIDATION
 
 PREFLIGHT_FILE = 'preflight.csv'  # in the task's output folder
+MAX_CELL = 10_000  # characters; readers of CSV stop at 131,072, and no path has more than 4,096
 COLUMNS = ('set', 'file', 'line', 'kind', 'detail', 'done')
 
 
@@ -52,7 +53,13 @@ def preflight_file(directory: str) -> Iterator[Callable[[PreflightRow], None]]:
     with atomic_file(os.path.join(directory, PREFLIGHT_FILE)) as stream:
         writer = csv.writer(stream, lineterminator='\n')
         writer.writerow(COLUMNS)
-        yield lambda row: writer.writerow([' '.join(value.split()) if '\n' in value else value for value in row])
+        yield lambda row: writer.writerow(map(_cell, row))
+
+
+def _cell(value: str) -> str:
+    """Return a value that every reader of CSV takes: in one line, without NUL, and of a bounded length."""
+    value = (value if len(value) <= MAX_CELL else f'{value[:MAX_CELL]}...').replace('\0', '\\0')
+    return ' '.join(value.split()) if '\n' in value else value
 
 
 def read_preflight(directory: str) -> Iterator[PreflightRow]:

@@ -267,6 +267,11 @@ def test_the_table_of_findings(tmp_path):
         PreflightRow('training', '/in/a, "b"\udcff.jpg', '', 'unreadable image', 'two\nlines', 'image skipped'),
         PreflightRow('validation', '/in/图.txt', '12', 'inverted box', 'x 1 to 0', 'box skipped'),
     ]
+    with preflight_file(str(tmp_path)) as write:
+        write(rows[0]._replace(path='/' + 'x' * 200_000, detail='a\0b'))
+    (found,) = read_preflight(str(tmp_path))
+    assert len(found.path) < 11_000 and found.path.startswith('/xxx') and found.detail == 'a\\0b'
+    (tmp_path / PREFLIGHT_FILE).unlink()
     assert list(read_preflight(str(tmp_path))) == []
     with preflight_file(str(tmp_path)) as write:
         for row in rows:
