@@ -252,6 +252,13 @@ ERROR_PATTERNS = (
         'The loss is not a number',
         ('set {learning_rate} lower', 'set {precision} to fp32'),
     ),
+    ErrorPattern(
+        SettingError,
+        ('ValueError',),
+        ('expected more than 1 value per channel when training',),
+        'A training step of one image is too small for the batch norms of this model at this input size',
+        ('set {img_size} higher', 'give the training set at least two images that can be used'),
+    ),
     ErrorPattern(NoReadableImageError, ('UnidentifiedImageError',), (), 'Replace or remove this image'),
     ErrorPattern(ModelError, ('CheckpointError', 'ConfigContentError'), (), ''),  # they say it all
     ErrorPattern(

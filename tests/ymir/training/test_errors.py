@@ -39,6 +39,7 @@ from .platform import REPOSITORY, environment, read_monitor, tiny_task
         (DatasetError('line 3 of x'), 300002, 'line 3 of x'),
         (torch.cuda.OutOfMemoryError('CUDA out of memory. Tried to allocate 20 GiB'), 300103, 'samples_per_gpu'),
         (MemoryError(), 300103, 'main memory'),
+        (ValueError('Expected more than 1 value per channel when training, got input size'), 300001, 'img_size'),
         (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried"), 300103, 'main memory'),
         (RuntimeError('DataLoader worker (pid 7) is killed by signal: Bus error. It is possible'), 300103, 'shm_size'),
         (RuntimeError('DataLoader worker (pid 7) is killed by signal: Killed. '), 300103, 'workers_per_gpu'),
