@@ -15,9 +15,9 @@ from tmi.errors import StoppedError, TaskError, one_line
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, leave_record, read_record
 from ymir.output_paths import lies_within
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
-from ymir_exc.env import get_current_env
+from ymir_exc.env import get_readable_env
 from ymir_exc.errors import ExecutorError
-from ymir_exc.monitor import read_monitor, write_monitor_logger
+from ymir_exc.monitor import read_monitor, write_monitor_of
 
 CODES = {
     errors.SettingError: ExecutorReturnCode.RC_EXEC_CONFIG_ERROR,
@@ -68,13 +68,14 @@ def _code(record: ErrorRecord) -> ExecutorReturnCode:
 def write_monitor(record: ErrorRecord) -> None:
     """Write the record to monitor.txt, unless env.yaml wants it outside of the output folder."""
     try:
-        output = get_current_env().output
+        env = get_readable_env()
+        output = env.output
         if not lies_within(output.monitor_file, output.root_dir):
             print(
                 f'monitor.txt is not written: {output.monitor_file!r} is outside of the output folder', file=sys.stderr
             )
             return
-        write_monitor_logger(_percent_so_far(), ExecutorState.ES_ERROR, _code(record), record.sentence, record.trace)
+        write_monitor_of(env, _percent_so_far(), ExecutorState.ES_ERROR, _code(record), record.sentence, record.trace)
     except (ExecutorError, OSError) as error:  # without env.yaml there is no monitor.txt; the log remains
         print(f'monitor.txt cannot be written: {one_line(str(error))}', file=sys.stderr)
 

@@ -22,14 +22,7 @@ from tmi.errors import MEMORY_ADVICE_VARIABLE, SettingError, TaskError, UnknownE
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, note_start, read_record  # noqa: E402
 from ymir.environment import find_temporary_folder, prepare_environment  # noqa: E402
 from ymir.errors import as_task_error, print_failure, publish  # noqa: E402
-from ymir.output_paths import (  # noqa: E402
-    check_outputs,
-    check_places,
-    only_task,
-    output_folder,
-    remove_leftovers,
-    temporary_folder,
-)
+from ymir.output_paths import check_outputs, check_places, only_task, output_folder, remove_leftovers, temporary_folder  # noqa: E402
 from ymir_exc.env import EnvOutputConfig, get_current_env  # noqa: E402
 from ymir_exc.executor import Executor  # noqa: E402
 from ymir_exc.monitor import write_monitor_logger  # noqa: E402

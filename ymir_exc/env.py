@@ -6,10 +6,11 @@ number: a missing or empty key takes its default, a number becomes text.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import os
 from enum import IntEnum
-from typing import Any
+from typing import Any, Mapping
 
 from . import settings
 from .errors import ConfigError, ValidationError
@@ -109,6 +110,26 @@ def get_current_env() -> EnvConfig:
         ConfigError: it cannot be read or has a wrong value (also a ``ValueError``).
     """
     return _cached('env', str(settings.DEFAULT_ENV_FILE_PATH), _read_env).copy(deep=True)
+
+
+def get_readable_env() -> EnvConfig:
+    """Return what can be read of env.yaml, to say in monitor.txt what is wrong with the rest, which has its defaults.
+
+    Raises:
+        ConfigError: it is no mapping, or there is none (also a ``ValueError``).
+    """
+    return EnvConfig.parse_obj(_readable(EnvConfig, read_mapping(str(settings.DEFAULT_ENV_FILE_PATH))))
+
+
+def _readable(kind: type[Record], values: Mapping[Any, Any]) -> dict[str, Any]:
+    kept: dict[str, Any] = {}
+    for key, value in values.items():
+        default = getattr(kind, str(key), None)
+        part = _readable(type(default), value) if isinstance(default, Record) and isinstance(value, Mapping) else value
+        with contextlib.suppress(ValidationError):
+            kind(**{str(key): part})
+            kept[str(key)] = part
+    return kept
 
 
 def get_executor_config() -> dict[str, Any]:

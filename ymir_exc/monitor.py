@@ -81,7 +81,30 @@ def write_monitor_logger(
         ValueError: ``percent`` is NaN or not a number, ``state`` or ``return_code`` is not an integer.
         OSError: monitor.txt cannot be written.
     """
-    current_env = env.get_current_env()
+    write_monitor_of(env.get_current_env(), percent, state, return_code, message, trace)
+
+
+def write_monitor_of(
+    current_env: env.EnvConfig,
+    percent: float,
+    state: ExecutorState,
+    return_code: ExecutorReturnCode,
+    message: str = '',
+    trace: str | Sequence[str] = '',
+) -> None:
+    """Do what :func:`write_monitor_logger` does for an env.yaml that only in part can be read.
+
+    Args:
+        current_env: what it holds.
+        percent: as there, like all that follow.
+        state: running or error.
+        return_code: why it failed.
+        message: one sentence for the user.
+        trace: a traceback.
+
+    Raises:
+        ValueError, OSError: as there.
+    """
     line = MonitorLine(current_env.task_id, time.time(), clamp_percent(percent), state, return_code, message)
     text = format_monitor(line, trace)
     path = current_env.output.monitor_file

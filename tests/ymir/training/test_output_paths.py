@@ -13,9 +13,10 @@ import yaml
 from tmi.errors import TaskError
 from tmi.processes import ErrorRecord
 from ymir import start
-from ymir.errors import code_of, write_monitor
+from ymir.errors import as_task_error, code_of, write_monitor
 from ymir.output_paths import only_task, output_folder
 from ymir_exc import settings
+from ymir_exc.errors import ConfigError
 
 from .platform import REPOSITORY, read_monitor, run_start, tiny_task
 
@@ -272,3 +273,20 @@ def test_a_file_system_without_locks_is_a_warning(tmp_path, monkeypatch, capsys)
     monkeypatch.setattr(fcntl, 'flock', fail)
     with only_task(str(tmp_path)):
         assert f'{tmp_path} cannot be locked (No locks available)' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    'section, key', [('', 'run_training'), ('', 'task_id'), ('input', 'assets_dir'), ('output', 'models_dir')]
+)
+def test_an_env_yaml_with_a_bad_value_still_says_where_monitor_txt_is(make_task, tmp_path, section, key):
+    out = make_task('training')
+    out.mkdir()
+    env = yaml.safe_load((tmp_path / 'env.yaml').read_text())
+    (env.setdefault(section, {}) if section else env)[key] = ['x']
+    (tmp_path / 'env.yaml').write_text(yaml.safe_dump(env))
+    with pytest.raises(ConfigError) as caught:
+        start.begin()
+    write_monitor(ErrorRecord.of(as_task_error(caught.value), 'start.py'))
+    columns = (out / 'monitor.txt').read_text().splitlines()[0].split('\t')
+    assert columns[3:5] == ['4', '300001'] and key in columns[5]
+    assert columns[0] == ('default-task' if key == 'task_id' else 't0')
