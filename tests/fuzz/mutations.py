@@ -331,7 +331,7 @@ def changed_weights(content: dict[str, Any], draw: random.Random) -> str:
         'cut': lambda key, value: state.update({key: value[:1]}) if value.dim() else None,
         'more dimensions': lambda key, value: state.update({key: value[None].clone()}),
         'no items': lambda key, value: state.update({key: value.new_empty(0)}),
-        'of one number': lambda key, value: state.update({key: torch.ones(1).expand(value.shape)}),
+        'of one number': lambda key, value: state.update({key: torch.ones(()).expand(value.shape)}),
         'huge': lambda key, value: state.update({key: big}),
         'nan': lambda key, value: value.fill_(float('nan')) if value.is_floating_point() else None,
         'infinite': lambda key, value: value.fill_(float('inf')) if value.is_floating_point() else None,
