@@ -84,7 +84,9 @@ def only_task(root: str) -> Iterator[None]:
 
 
 def _lock(root: str) -> int | None:
-    """Return a file descriptor that holds the lock; None where there is no folder, as `check_outputs` says."""
+    """Return a file descriptor that holds the lock; None where no folder is named or made, as `begin` says."""
+    if not root:
+        return None
     try:
         os.makedirs(root, exist_ok=True)
         folder = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

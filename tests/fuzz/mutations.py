@@ -57,7 +57,7 @@ XMLS = (
     b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY a "x">'
     + b''.join(b'<!ENTITY %c "%s">' % (98 + n, b'&%c;' % (97 + n) * 30) for n in range(9))
     + b']><annotation>&j;</annotation>',
-    b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation>&x;</annotation>',
+    b'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY x SYSTEM "/etc/passwd">]><annotation>&x;</annotation>',
     b'<a>' * 20000,
     b'<?xml version="1.0" encoding="utf-16"?><annotation/>',
     b'<?xml version="1.0" encoding="nothing"?><annotation/>',

@@ -15,18 +15,14 @@ import sys
 import tempfile
 import time
 import traceback
-import types
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mmengine.config import Config
 
-import tmi.inference.supervise
 import tmi.inference.worker
 import tmi.training.process
-import tmi.training.supervise
-import ymir_exc.executor
 from mmyolo.registry import DATASETS
 from mmyolo.utils.config_types import registered_only
 from tmi.process_tree import descendants, kill_tree
@@ -75,6 +71,7 @@ def may_change_user() -> bool:
 
 
 CHANGES_USER = may_change_user()
+REAL_POPEN = subprocess.Popen
 
 
 class Folders(NamedTuple):
@@ -166,11 +163,11 @@ def fork(main: Callable[[], object], environment: dict[str, str] | None = None) 
 
 
 class Forked:
-    """Takes the place of `subprocess.Popen` for the commands of the executor."""
+    """A fork in the place of a `subprocess.Popen`."""
 
-    def __init__(self, command: Sequence[Any], env: dict[str, str] | None = None, **_: Any) -> None:
+    def __init__(self, command: Sequence[str], main: Callable[[], object], environment: dict[str, str]) -> None:
         self.args, self.returncode = command, None
-        self.pid = fork(main_of(list(map(str, command)), env or {}), env)
+        self.pid = fork(main, environment)
 
     def poll(self) -> int | None:
         """Return the exit status if the process has ended."""
@@ -194,8 +191,8 @@ class Forked:
         os.kill(self.pid, number)
 
 
-def main_of(command: list[str], environment: dict[str, str]) -> Callable[[], object]:
-    """Return what a command of the executor runs."""
+def main_of(command: list[str], environment: dict[str, str]) -> Callable[[], object] | None:
+    """Return what a command of the executor runs, None for any other."""
     scripts = {'ymir_training': 'training', 'ymir_mining': 'mining', 'ymir_infer': 'infer'}
     mains = {'training': ymir_training.main, 'mining': ymir_mining.main, 'infer': ymir_infer.main}
     names = {'training': 'training', 'mining': 'mining', 'infer': 'inference'}
@@ -221,11 +218,10 @@ def main_of(command: list[str], environment: dict[str, str]) -> Callable[[], obj
         return script
     if command[1:3] == ['-m', 'tmi.inference.worker']:
         return worker
-    assert command[0] == 'bash' and command[1].endswith('dist_train.sh') and command[3] == '0', command
-    return training
+    return training if command[0] == 'bash' and command[1].endswith('dist_train.sh') and command[3] == '0' else None
 
 
-def train_without_network(run: Config, run_config: Path, task: TrainingTask, arguments: Sequence[str]) -> None:
+def train_without_network(run: Config, run_config: Path, task: TrainingTask, *_: object) -> None:
     """Take the place of `ymir_training.train`: read all that it would read, and write a stage without any training."""
     with registered_only():
         for loader in (run.train_dataloader, run.val_dataloader):
@@ -237,11 +233,12 @@ def train_without_network(run: Config, run_config: Path, task: TrainingTask, arg
     write_model_stage('epoch_1', [weights.name, run.default_hooks.checkpoint.config_file], mAP=0.5)
 
 
-def run_forked(command: Sequence[str]) -> None:
-    """Take the place of `run_and_forward_signals`."""
-    status = Forked(command, dict(os.environ)).wait()
-    if status:
-        raise subprocess.CalledProcessError(status, command)
+def popen(command: Any, **options: Any) -> Any:
+    """Take the place of `subprocess.Popen`: the executor's commands fork, others start as ever."""
+    words = list(map(str, command)) if isinstance(command, (list, tuple)) else [command]
+    environment = dict(options.get('env') or os.environ)
+    main = main_of(words, environment)
+    return REAL_POPEN(command, **options) if main is None else Forked(words, main, environment)
 
 
 def become_user() -> None:
@@ -276,9 +273,7 @@ def become_task(inputs: Path, folders: Folders, python: str, report: int, trains
     settings.DEFAULT_ENV_FILE_PATH = str(inputs / 'env.yaml')
     start.STARTED = time.monotonic()
     sys.executable = python
-    ymir_exc.executor.run_and_forward_signals = run_forked
-    forked = types.SimpleNamespace(**{**vars(subprocess), 'Popen': Forked})
-    tmi.inference.supervise.subprocess = tmi.training.supervise.subprocess = forked
+    subprocess.Popen = popen
     watch(folders, inputs, report)
 
 
