@@ -48,7 +48,7 @@ ROOMS = {
     'mmyolo/tools': ('mmyolo',),
     'vidt': (),
     'ymir_exc': (),
-    'tmi': ('mmyolo', 'vidt'),
+    'tmi': ('mmyolo', 'mmyolo/tools', 'vidt'),
     'ymir': ('tmi', 'ymir_exc'),
     'pie': ('mmyolo', 'tmi'),
     'report_pages': (),

@@ -139,6 +139,7 @@ class TrainingSettings(Settings):
     cfg_options: str = ''
     find_unused_parameters: bool = False
     check_labels: bool = True
+    export_onnx: bool = False
     pipeline: Annotated[Literal['fast', 'public'], BeforeValidator(_lower)] = 'fast'
 
     @field_validator('val_interval')

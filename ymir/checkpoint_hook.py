@@ -4,6 +4,7 @@ The platform ends a training with SIGKILL and then packs what result.yaml names.
 order:
 
 1. `epoch_N.pth` is written under a temporary name, synced and renamed: the averaged weights and what they are, no more;
+   the predictions of the validation, for tables and pictures after the training, go to the folder of the task;
 2. result.yaml is replaced: stages `last` and, if they improved, `best` and the further best ones `epoch_M`;
 3. training-summary.json is replaced, which says what came of the training so far;
 4. files that no stage names any more are deleted;
@@ -32,12 +33,13 @@ from mmengine.registry import HOOKS
 
 from tmi.errors import DiskFullError, is_disk_full
 from tmi.families.base import Family
-from tmi.training.metrics import class_precisions
+from tmi.training.metrics import class_precisions, validation_result
 from tmi.training.training_state import Position, state_of
 from ymir.background_save import BackgroundSave, in_main_memory
 from ymir.stage_files import is_later_file, named_paths, read_result, stands_in_a_folder, unused_name
 from ymir.stage_metrics import main_metric_of, stage_metrics
 from ymir.training_summary import SummaryUpdates
+from ymir.validations import Validations
 from ymir_exc.atomic import atomic_file, write_text_atomically
 from ymir_exc.env import get_current_env
 from ymir_exc.training_result import remove_model_stages, write_model_stage
@@ -98,6 +100,7 @@ class YmirCheckpointHook(Hook):
         self.reported: set[str] = set()
         self.warned_of_room = False
         self.saving = BackgroundSave()
+        self.validations = Validations(Path(get_current_env().output.root_dir))
 
     @master_only
     def before_train(self, runner) -> None:
@@ -123,6 +126,7 @@ class YmirCheckpointHook(Hook):
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}
         _save(small, self.models_dir / weights)
+        self.validations.keep(Path(weights).stem, validation_result(runner.val_evaluator))
         earlier = named_paths(self.models_dir) if self.replace_all else set()
         is_best = self._write_stages(weights, evaluation, earlier)
         precisions = class_precisions(runner.val_evaluator)
@@ -134,6 +138,7 @@ class YmirCheckpointHook(Hook):
                 (self.models_dir / name).unlink(missing_ok=True)
             self.replace_all = False
         self._delete_unnamed(earlier)
+        self.validations.keep_only({path.stem for path in named_paths(self.models_dir)})
         checkpoint, work_dir = in_main_memory(checkpoint), Path(runner.work_dir)
         self.saving.start(lambda: self._save_for_resumption(checkpoint, work_dir))
 

@@ -40,8 +40,11 @@ CAUSES = {code: cause for cause, code in CODES.items()}
 
 
 def _from_sdk(error: BaseException) -> TaskError | None:
-    """Return an error of the SDK, which knows its code, as the cause of that code; None for any other."""
-    return CAUSES[error.code](str(error)) if isinstance(error, ExecutorError) else None
+    """Return an error of the SDK, which knows its code, as the cause of that code; None for any other.
+
+    The codes of the platform itself, such as that of a result that it rejects, have no cause of their own here.
+    """
+    return CAUSES.get(error.code, errors.UnknownError)(str(error)) if isinstance(error, ExecutorError) else None
 
 
 def as_task_error(error: BaseException) -> TaskError:

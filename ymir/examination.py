@@ -8,7 +8,6 @@ import logging
 import shutil
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from tmi.mining.stats import MINING_STATS_FILE, write_stats
 from tmi.processes import forget_record
@@ -16,15 +15,13 @@ from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingTask
 from tmi.training.examination import ChosenImages, Examination, examine
 from tmi.training.mining_stats import fit_stats
-from tmi.zoo.weights import CHECKPOINT_SUFFIXES
 from ymir.errors import as_task_error
 from ymir.labels_to_check import list_labels_to_check
 from ymir.output_paths import prediction_folder
 from ymir.progress import ExaminationProgress
-from ymir.stage_files import write_later_file
+from ymir.stage_files import best_stage, write_later_file
 from ymir_exc.env import get_current_env
 from ymir_exc.label_check import LABELS_TO_CHECK_FILE
-from ymir_exc.reading import read_training_result
 from ymir_exc.training_summary import read_training_summary
 
 logger = logging.getLogger('ymir')
@@ -44,9 +41,7 @@ def examine_labelled_images(task: TrainingTask) -> None:
     """
     folder = prediction_folder(get_current_env().output.root_dir)
     try:
-        result = read_training_result(task.models_dir)
-        files = result.stages[result.best].files
-        weights = next(name for name in files if Path(name).suffix in CHECKPOINT_SUFFIXES)
+        weights, files = best_stage()
         chosen = ChosenImages(task.data, task.params.seed)
         with ExaminationProgress(len(chosen)) as progress:
 
@@ -55,7 +50,7 @@ def examine_labelled_images(task: TrainingTask) -> None:
                 if task.deadline and time.monotonic() > task.deadline - SECONDS_TO_WRITE:
                     raise OutOfTime
 
-            examination = examine(task.params, list(files.values()), chosen, folder, update)
+            examination = examine(task.params, files, chosen, folder, update)
             for name, write in writers(task.params).items():
                 try:
                     write(examination, task, weights)

@@ -9,19 +9,25 @@ import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from tmi.mining.stats import MINING_STATS_FILE
+from tmi.zoo.weights import CHECKPOINT_SUFFIXES
 from ymir_exc.atomic import atomic_file
 from ymir_exc.env import get_current_env
 from ymir_exc.errors import ConfigError
 from ymir_exc.label_check import LABELS_TO_CHECK_FILE
 from ymir_exc.model_files import find_model_file
-from ymir_exc.reading import read_mapping
+from ymir_exc.reading import read_mapping, read_training_result
 from ymir_exc.training_result import add_model_file
 from ymir_exc.util import filter_saved_files, get_merged_config
 
-LATER_FILES = (MINING_STATS_FILE, LABELS_TO_CHECK_FILE)  # made after the weights; numbered where the name is taken
+ONNX_FILE = 'model.onnx'
+LATER_FILES = (
+    MINING_STATS_FILE,
+    LABELS_TO_CHECK_FILE,
+    ONNX_FILE,
+)  # made after the weights; numbered if the name is taken
 
 
 def read_result() -> dict[str, Any]:
@@ -90,6 +96,31 @@ def _is_numbered(file: str, name: str) -> bool:
 def is_later_file(file: str) -> bool:
     """Return whether a file belongs to the weights of one stage and was made after them."""
     return any(_is_numbered(file, name) for name in LATER_FILES)
+
+
+class BestStage(NamedTuple):
+    """The best stage of a training.
+
+    Args:
+        weights: Its weight file, as result.yaml names it.
+        files: All files of it.
+    """
+
+    weights: str
+    files: list[Path]
+
+
+def best_stage() -> BestStage:
+    """Return the best stage of result.yaml.
+
+    Raises:
+        ResultRejected: There is no valid result.
+        StopIteration: It has no weights.
+    """
+    result = read_training_result(get_current_env().output.models_dir)
+    files = result.stages[result.best].files
+    weights = next(name for name in files if Path(name).suffix in CHECKPOINT_SUFFIXES)
+    return BestStage(weights, list(files.values()))
 
 
 def write_later_file(name: str, weights: str, write: Callable[[IO[bytes]], object]) -> Path | None:

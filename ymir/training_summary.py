@@ -3,6 +3,8 @@
 The main process writes what was decided, the training process (rank 0) what came of it; never both at a time.
 """
 
+import hashlib
+import json
 import logging
 import math
 import platform
@@ -22,6 +24,8 @@ from ymir_exc.errors import ResultError
 from ymir_exc.training_summary import TrainingSummary, read_training_summary, write_training_summary
 
 logger = logging.getLogger('ymir')
+
+FOUND_LATER = ('best_weights', 'best_classes', 'best_threshold', 'onnx')  # after the training, about its best stage
 
 PACKAGES = {'MMEngine': 'mmengine', 'MMCV': 'mmcv', 'MMDetection': 'mmdet', 'NumPy': 'numpy', 'OpenCV': 'cv2'}
 
@@ -44,7 +48,7 @@ def write_plan(
         splits: Reports of `train` and `val`.
         resuming: Whether an earlier training goes on.
     """
-    earlier = _read(directory) if resuming else TrainingSummary()
+    earlier = read_summary(directory) if resuming else TrainingSummary()
     plan = replace(
         earlier,
         model=task.model.name,
@@ -58,11 +62,50 @@ def write_plan(
         recipe=[list(row) for row in recipe],
         data=data_rows(splits),
         class_objects=class_objects(splits, task.class_names),
+        settings=settings_of(task),
+        data_sha256={'training': data_sha256(task.data.train_file), 'validation': data_sha256(task.data.val_file)},
         started=earlier.started or time.time(),
         updated=time.time(),
         epochs=training.recipe.epochs,
     )
     write_training_summary(directory, plan)
+
+
+def settings_of(task: TrainingTask) -> dict[str, Any]:
+    """Return the hyper-parameters of a task as JSON has them; class names stand in the summary anyway."""
+    return json.loads(json.dumps(task.params.model_dump(exclude={'class_names'})))
+
+
+def data_sha256(file: Path) -> str:
+    """Return what is equal for equal data, in whatever order and folder: file names, sizes and labels of the images.
+
+    Args:
+        file: A COCO file.
+    """
+    content = json.loads(file.read_text(encoding='utf-8'))
+    labels: dict[Any, list[str]] = {image['id']: [] for image in content['images']}
+    for item in content['annotations']:
+        labels[item['image_id']].append(json.dumps([item['category_id'], item['bbox'], item.get('iscrowd', 0)]))
+    lines = sorted(
+        json.dumps([Path(image['file_name']).name, image['width'], image['height'], sorted(labels[image['id']])])
+        for image in content['images']
+    )
+    return hashlib.sha256('\n'.join(lines).encode()).hexdigest()
+
+
+def add_findings(directory: Path, **findings: Any) -> TrainingSummary:
+    """Write what was found about the best stage after the training.
+
+    Args:
+        directory: The task's output folder.
+        **findings: Fields of `TrainingSummary`, those of `FOUND_LATER`.
+
+    Returns:
+        What is written.
+    """
+    summary = replace(read_summary(directory), **findings)
+    write_training_summary(directory, summary)
+    return summary
 
 
 class SummaryUpdates:
@@ -74,12 +117,12 @@ class SummaryUpdates:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
-        self.summary = _read(directory)
+        self.summary = read_summary(directory)
         self.began = time.time() - self.summary.seconds
 
     def add_environment(self) -> None:
         """Write on what the training runs; called in the process that trains, for only that one should open a GPU."""
-        self.summary = replace(_read(self.directory), environment=environment_rows())
+        self.summary = replace(read_summary(self.directory), environment=environment_rows())
         self.began = time.time() - self.summary.seconds
         write_training_summary(self.directory, self.summary)
 
@@ -113,6 +156,8 @@ class SummaryUpdates:
             self.summary.best_epoch = epoch
             self.summary.best_metrics = dict(metrics)
             self.summary.best_class_ap = [None if math.isnan(value) else float(value) for value in values]
+            for name in FOUND_LATER:
+                setattr(self.summary, name, type(getattr(self.summary, name))())
         write_training_summary(self.directory, self.summary)
 
 
@@ -130,8 +175,12 @@ def environment_rows() -> list[list[str]]:
     return [*rows, ['System', platform.platform()]]
 
 
-def _read(directory: Path) -> TrainingSummary:
-    """Read the summary that is there; without one, or with one that is no use, begin anew."""
+def read_summary(directory: Path) -> TrainingSummary:
+    """Read the summary that is there; without one, or with one that is no use, begin anew.
+
+    Args:
+        directory: The task's output folder.
+    """
     try:
         return read_training_summary(directory) or TrainingSummary()
     except ResultError as error:

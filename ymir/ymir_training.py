@@ -44,6 +44,7 @@ from tmi.zoo.weights import choose_training_weights
 from ymir.checkpoint_hook import RESUME_FILE
 from ymir.data import prepare_training_data
 from ymir.environment import configure_logging, prepare_environment
+from ymir.evaluation_files import write_evaluation
 from ymir.examination import examine_labelled_images
 from ymir.log_tables import print_table
 from ymir.params import TrainingParams, load_params
@@ -194,6 +195,7 @@ def run(link: NodeLink | None = None) -> None:
             'cfg_options.'
         )
     write_done(task_dir, restart.training, TRAINED)
+    write_evaluation(task, training.run, run_config)
     examine_labelled_images(task)
     write_done(task_dir, restart.training, ALL)
     if task.deadline:

@@ -250,3 +250,31 @@ def add_model_file(name: str, beside: str) -> list[str]:
     if found:
         write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
     return [stage_name for stage_name, _, _ in found]
+
+
+def write_attachments(section: str, names: Iterable[str]) -> list[str]:
+    """Name the attachments of a section in result.yaml, in the place of those that it had; all else stays.
+
+    They are stored with the model whatever its stages; the next :func:`write_model_stage` drops them, as they belong to
+    the stages that there are now. The form of protocols below 1.0.0 has no attachments.
+
+    Args:
+        section: folder below ``attachments`` of the models directory.
+        names: of the files there.
+
+    Returns:
+        Those that are named now.
+    """
+    current_env = env.get_current_env()
+    path, models_dir = current_env.output.training_result_file, current_env.output.models_dir
+    result = _read_result(path)
+    if not isinstance(result.get('model_stages'), dict):
+        return []
+    present = result.get('attachments')
+    sections = {**(present if isinstance(present, dict) else {}), section: list(names)}
+    kept = clean_attachments(models_dir, sections)
+    result.pop('attachments', None)
+    if kept:
+        result['attachments'] = kept
+    write_text_atomically(path, yaml.safe_dump(result, sort_keys=False))
+    return kept.get(section, [])

@@ -22,6 +22,7 @@ from mmyolo.utils.coco_file import CocoFile, fill_coco_defaults
 from mmyolo.utils.terminal import as_text
 
 from .coco_api import BACKENDS, UNDEFINED, category_ids, evaluate, mean_defined
+from .validation_result import ClassCurves, ValidationResult
 
 # Name -> (IoU threshold or None for the mean over all, area range: 0 all, 1 small, 2 medium, 3 large).
 _PRECISIONS = dict(mAP=(None, 0), mAP_50=(0.5, 0), mAP_75=(0.75, 0), mAP_s=(None, 1), mAP_m=(None, 2), mAP_l=(None, 3))
@@ -48,6 +49,8 @@ class FastCocoMetric(CocoMetric):
 
     Attributes:
         class_precisions: What `classwise` reports, by class, of the last evaluation; on the main process only.
+        validation_result: The predictions of the last evaluation, and how well each class is found; None before the
+            first one and on other processes. With both metrics the precisions are those of the last one.
     """
 
     def __init__(self, ann_file: str | None = None, *args, backend: str = 'faster_coco_eval', **kwargs) -> None:
@@ -62,6 +65,7 @@ class FastCocoMetric(CocoMetric):
                 self._coco_api.dataset['categories'].sort(key=lambda category: category['id'])
         self.backend = backend
         self.class_precisions: dict[str, float] = {}
+        self.validation_result: ValidationResult | None = None
         known = {*_PRECISIONS, *_RECALLS}
         unknown = [item for item in self.metric_items or () if item not in known]
         if unknown:
@@ -108,6 +112,9 @@ class FastCocoMetric(CocoMetric):
             for name in self.metric_items or _PRECISIONS:
                 metrics[f'{kind}_{name}'] = self._value(name, precision, recall)
             self.class_precisions = self._classwise(dataset, precision)
+            label_of = {cat_id: label for label, cat_id in enumerate(cat_ids) if cat_id is not None}
+            curves = self._curves(label_of, precision, recall)
+            self.validation_result = ValidationResult.of(predictions, dataset['annotations'], label_of, curves)
             if self.classwise:
                 metrics.update((f'{name}_precision', value) for name, value in self.class_precisions.items())
         return metrics
@@ -257,3 +264,23 @@ class FastCocoMetric(CocoMetric):
         if self.classwise:
             print_log(f'Average precision per class\n{as_text(table, 120)}', 'current')
         return values
+
+    def _curves(self, label_of: dict[int, int], precision: np.ndarray, recall: np.ndarray) -> ClassCurves:
+        """Take the tables of all sizes of objects, at the largest number of detections, in the order of the labels.
+
+        Args:
+            label_of: label of each category id of the file.
+            precision: what `_evaluate` returns.
+            recall: the same.
+        """
+        num_classes, labels = len(self.dataset_meta['classes']), [label_of[cat_id] for cat_id in sorted(label_of)]
+        precision, recall = (
+            np.where(values == UNDEFINED, np.nan, values)[..., 0, -1] for values in (precision, recall)
+        )
+        curves = np.full((precision.shape[1], num_classes), np.nan)
+        ap, ap50, ar = np.full((3, num_classes), np.nan)
+        ap[labels], ar[labels] = precision.mean((0, 1)), recall.mean(0)
+        at_half = self._at_iou(precision, 0.5)
+        if len(at_half):
+            curves[:, labels], ap50[labels] = at_half[0], at_half[0].mean(0)
+        return ClassCurves(curves, ap, ap50, ar)

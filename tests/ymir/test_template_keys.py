@@ -25,6 +25,7 @@ from tmi.training.image_cache import shared_image_cache
 from tmi.training.options import read_options
 from tmi.zoo.models import find_model
 from tmi.zoo.weights import choose_training_weights
+from ymir.evaluation_files import exports
 from ymir.examination import writers
 from ymir.params import InferParams, MiningParams, TrainingParams, load_params
 from ymir.ymir_training import HOOKS
@@ -171,6 +172,7 @@ TRAINING = {
     'ymir_saved_file_patterns': ('[.]pth$', lambda run: run.saved_files),
     'find_unused_parameters': (True, lambda run: run.config.find_unused_parameters),
     'check_labels': (False, lambda run: list(writers(run.params))),
+    'export_onnx': (True, lambda run: list(exports(run.params))),
     'log_level': ('debug', lambda run: run.config.log_level),
     'ymir_debug': (True, lambda run: run.ending),
 }

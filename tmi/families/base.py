@@ -8,7 +8,8 @@ of `modules`, registers the classes that its configs name. It is asked in this o
   found, and `reschedule` where a training gets another length while it runs;
 - both: `read_checkpoint` for weights that come from elsewhere, `fit_weights`, and `config_of` for those without config;
 - inference: `check_model`, `check_pipeline`, `num_classes`, `pixel_transforms`, `check_input_size`, `predictor`;
-- mining: `predictor`, whose `inspect` gives the `Evidence` of each image, boxes and more from the same pass.
+- mining: `predictor`, whose `inspect` gives the `Evidence` of each image, boxes and more from the same pass;
+- export: `export_onnx`.
 
 What a predictor gives stands in `detections.py`. Configs are mmengine's, with `model`, loaders, `optim_wrapper`,
 `train_cfg`, hooks and `img_scale`, the (width, height) of the input.
@@ -22,6 +23,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
@@ -432,6 +434,24 @@ class Family(ABC):
                 suppressed.
             precision: 'auto', 'fp32', 'fp16' or 'bf16'.
         """
+
+    def export_onnx(self, model: nn.Module, file: Path, size: Size, image: np.ndarray) -> Any:
+        """Write a model as an ONNX file and compare it with PyTorch.
+
+        Args:
+            model: With its weights, `cfg` and `dataset_meta`, on the CPU.
+            file: Where to write.
+            size: (width, height) of the input.
+            image: (h, w, 3) uint8 BGR, on which both are run.
+
+        Returns:
+            A `mmyolo.tools.export.check.CheckReport`.
+
+        Raises:
+            ValueError: This kind of model cannot be exported.
+            ImportError: A package that is needed is not installed; the message says which.
+        """
+        raise ValueError(f'models of the kind {type(self).__name__} cannot be exported')
 
     def pixel_transforms(self, pipeline: Sequence[dict[str, Any]], size: Size | None = None) -> list[dict[str, Any]]:
         """Return the steps of a test pipeline between loading and packing.

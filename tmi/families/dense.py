@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.runner import Runner
@@ -163,6 +164,11 @@ class DenseFamily(Family):
         from tmi.families.dense_predictor import DensePredictor
 
         return DensePredictor(model, device, score_thr, iou_thr, precision)
+
+    def export_onnx(self, model: nn.Module, file: Path, size: Size, image: np.ndarray) -> Any:
+        from tmi.families.onnx_files import export_dense
+
+        return export_dense(model, file, size, image)
 
 
 def _pipeline(loader: ConfigDict) -> list[dict[str, Any]]:

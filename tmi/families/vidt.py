@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
@@ -180,6 +181,11 @@ class ViDTFamily(Family):
         from tmi.families.vidt_predictor import ViDTPredictor
 
         return ViDTPredictor(model, device, score_thr, precision)
+
+    def export_onnx(self, model: nn.Module, file: Path, size: Size, image: np.ndarray) -> Any:
+        from tmi.families.onnx_files import export_tokens
+
+        return export_tokens(model, file, size, image)
 
 
 def _plain(kind: str) -> str:

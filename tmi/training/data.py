@@ -1,6 +1,7 @@
 """The two sets of a training as COCO files, and a validation set cut from the training set where there is none."""
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,6 +88,15 @@ def hold_out(coco: Coco) -> tuple[Coco, Coco]:
         lambda chosen: any(images[index]['id'] in with_objects for index in chosen),
     )
     return _subset(coco, [images[index] for index in rest]), _subset(coco, [images[index] for index in held])
+
+
+def image_files(file: Path) -> dict[int, str]:
+    """Return the file of each image of a set by its id, in the order of the set.
+
+    Args:
+        file: A COCO file with absolute image paths.
+    """
+    return {image['id']: image['file_name'] for image in json.loads(file.read_text(encoding='utf-8'))['images']}
 
 
 def _subset(coco: Coco, images: list[dict[str, Any]]) -> Coco:

@@ -3,6 +3,7 @@
 import math
 from typing import Any
 
+from mmyolo.evaluation.validation_result import ValidationResult
 from tmi.families.base import Family
 
 
@@ -33,8 +34,22 @@ def class_precisions(evaluator: Any) -> dict[str, float]:
     Returns:
         From 0 to 1, nan for a class without objects; empty if no metric knows.
     """
+    return dict(_kept_by(evaluator, 'class_precisions') or {})
+
+
+def validation_result(evaluator: Any) -> ValidationResult | None:
+    """Return the predictions of the last validation; None if no metric keeps them.
+
+    Args:
+        evaluator: Of the runner's validation, on the main process.
+    """
+    return _kept_by(evaluator, 'validation_result')
+
+
+def _kept_by(evaluator: Any, name: str) -> Any:
+    """Return the attribute of the first metric that has it, and something in it."""
     for metric in evaluator.metrics:
-        found = getattr(getattr(metric, 'metric', metric), 'class_precisions', None)  # a wrapper keeps its metric
+        found = getattr(getattr(metric, 'metric', metric), name, None)  # a wrapper keeps its metric
         if found:
-            return dict(found)
-    return {}
+            return found
+    return None

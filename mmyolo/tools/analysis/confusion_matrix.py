@@ -68,10 +68,10 @@ def count(
             )
         for item in info['instances']:
             ignored = int(bool(item.get('ignore_flag')))
-            objects.append(_record(index, item['bbox'], item['bbox_label'], iscrowd=ignored))
+            objects.append(box_record(index, item['bbox'], item['bbox_label'], iscrowd=ignored))
         rows = (found[name].cpu() for name in ('bboxes', 'scores', 'labels'))
         for box, score, label in zip(*(values.tolist() for values in _kept(*rows, score_thr, nms_iou_thr))):
-            detections.append(_record(index, box, label, score=score))
+            detections.append(box_record(index, box, label, score=score))
     return count_boxes(objects, detections, num_classes, tp_iou_thr)
 
 
@@ -87,7 +87,15 @@ def _kept(
     return bboxes, scores, labels
 
 
-def _record(image: int, xyxy: Sequence[float], label: int, **more: float) -> dict:
+def box_record(image: int, xyxy: Sequence[float], label: int, **more: float) -> dict:
+    """Return a box as `count_boxes` takes it.
+
+    Args:
+        image: Number of its image.
+        xyxy: In pixels.
+        label: Its class.
+        **more: `iscrowd` of an object, `score` of a detection.
+    """
     x1, y1, x2, y2 = map(float, xyxy)
     w, h = x2 - x1, y2 - y1
     return {'image_id': image, 'category_id': int(label), 'bbox': [x1, y1, w, h], 'area': w * h, 'iscrowd': 0, **more}
@@ -105,14 +113,14 @@ def count_boxes(objects: Sequence[dict], detections: Sequence[dict], num_classes
     Returns:
         (C + 1, C + 1) counts.
     """
-    taken = _match(objects, detections, iou_thr)
+    taken = match_boxes(objects, detections, iou_thr)
     used = set(taken.values())
     free = [k for k, item in enumerate(objects) if k not in used and not item['iscrowd']]
     loose = [k for k in range(len(detections)) if k not in taken]
     one_class = [
         [dict(items[k], category_id=0) for k in kept] for items, kept in ((objects, free), (detections, loose))
     ]
-    confused = {loose[detection]: free[truth] for detection, truth in _match(*one_class, iou_thr).items()}
+    confused = {loose[detection]: free[truth] for detection, truth in match_boxes(*one_class, iou_thr).items()}
     matrix = np.zeros((num_classes + 1, num_classes + 1), np.int64)
     for detection, truth in (taken | confused).items():
         if not objects[truth]['iscrowd']:
@@ -124,8 +132,17 @@ def count_boxes(objects: Sequence[dict], detections: Sequence[dict], num_classes
     return matrix
 
 
-def _match(objects: Sequence[dict], detections: Sequence[dict], iou_thr: float) -> dict[int, int]:
-    """Return the index of the object that each detection takes."""
+def match_boxes(objects: Sequence[dict], detections: Sequence[dict], iou_thr: float) -> dict[int, int]:
+    """Return the index of the object that each detection takes.
+
+    Args:
+        objects: See `count_boxes`.
+        detections: See there.
+        iou_thr: Least IoU.
+
+    Returns:
+        Index of a detection to that of the object of its class, which may be a crowd; those without one are left out.
+    """
     images = [{'id': image} for image in {item['image_id'] for item in (*objects, *detections)}]
     categories = [{'id': label} for label in {item['category_id'] for item in (*objects, *detections)}]
     truth, found = (
@@ -144,7 +161,13 @@ def normalize(matrix: np.ndarray) -> np.ndarray:
     return matrix * 100 / np.maximum(matrix.sum(1, keepdims=True), 1)
 
 
-def plot(matrix: np.ndarray, classes: Sequence[str], color_theme: str = 'plasma', show: bool = False) -> Figure:
+def plot(
+    matrix: np.ndarray,
+    classes: Sequence[str],
+    color_theme: str = 'plasma',
+    show: bool = False,
+    title: str = 'Normalized confusion matrix',
+) -> Figure:
     """Draw a matrix; every cell is large enough to be read, so the figure grows with the classes.
 
     Args:
@@ -152,6 +175,7 @@ def plot(matrix: np.ndarray, classes: Sequence[str], color_theme: str = 'plasma'
         classes: Names of the C classes.
         color_theme: Name of a colour map of matplotlib.
         show: See `new_figure`.
+        title: Over the matrix.
     """
     names: list[str] = [*shown_names(classes), 'background']
     many = len(names) > MANY
@@ -163,7 +187,7 @@ def plot(matrix: np.ndarray, classes: Sequence[str], color_theme: str = 'plasma'
     image = axis.imshow(matrix, cmap=colours, vmin=0, vmax=100)
     bar = axis.inset_axes([1 + 0.15 / matrix_side, 0, 0.18 / matrix_side, 1])
     figure.colorbar(image, cax=bar, label='% of the row')
-    axis.set_title('Normalized confusion matrix', fontsize=11)
+    axis.set_title(title, fontsize=11)
     axis.set_ylabel('Ground truth')
     axis.set_xlabel('Prediction')
     places = np.arange(len(names))

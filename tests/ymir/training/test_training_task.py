@@ -1,5 +1,6 @@
 """Real trainings through start.py on a few drawn images."""
 
+import csv
 import math
 import os
 import random
@@ -27,7 +28,7 @@ from ymir.errors import as_task_error, code_of
 from ymir.output_paths import MODEL_FILES, TRAINING_FILES
 from ymir_exc.errors import ExecutorError
 from ymir_exc.label_check import LABELS_TO_CHECK_FILE, read_labels_to_check
-from ymir_exc.reading import read_index
+from ymir_exc.reading import read_index, read_training_result
 from ymir_exc.training_summary import read_training_summary
 from ymir_local.platform.prepare import ModelStage
 
@@ -135,6 +136,27 @@ def test_what_is_written_was_checked_before(finished):
         'models/result.yaml',
     }
     assert written - chosen <= {*others, *TRAINING_FILES, *(f'models/{name}' for name in MODEL_FILES)}
+
+
+def test_tables_and_pictures_of_the_best_model_are_attached(finished):
+    """They are of the validation of the best epoch, whose predictions were kept, and say what the curves say."""
+    task, done, _ = finished
+    models = task.out_dir / 'models'
+    attached = read_training_result(models).attachments['evaluation']
+    folder = models / 'attachments/evaluation'
+    assert {path.name for path in folder.iterdir()} == set(attached) and len(attached) == 9, done.stdout
+    kept = read_training_summary(folder)
+    assert kept == read_training_summary(task.out_dir)
+    assert kept.best_weights == check_result(task)['model_stages']['best']['files'][0]
+    assert [one['ap'] for one in kept.best_classes] == pytest.approx(kept.best_class_ap)
+    objects = sum(one['validation_objects'] for one in kept.best_classes)
+    assert objects == sum(val for _, val in kept.class_objects) == kept.best_threshold['tp'] + kept.best_threshold['fn']
+    assert kept.settings['max_epochs'] == 3 and kept.settings['model_name'] == 'yolov8_n'
+    assert len(kept.data_sha256['training']) == 64 and kept.data_sha256['training'] != kept.data_sha256['validation']
+    rows = list(csv.DictReader((folder / 'curves.csv').read_text().splitlines()))
+    assert [row['epoch'] for row in rows if not row['step']] == ['1', '2', '3'] and rows[0]['loss']
+    assert max(float(row['mAP']) for row in rows if row['mAP']) == pytest.approx(kept.best_metrics['mAP'])
+    assert Config.fromfile(folder / 'run_config.py').train_cfg.max_epochs == 3
 
 
 def test_the_summary_tells_what_was_trained_and_how_well(finished):

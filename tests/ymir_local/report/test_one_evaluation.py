@@ -12,6 +12,7 @@ import torch
 from mmyolo.evaluation import FastCocoMetric
 from mmyolo.tools.analysis import confusion_matrix
 from tests.ymir_local.report import coco_reference
+from tmi.evaluation.accuracy import measure
 from ymir_local.demo.demo_result import mean_average_precision
 from ymir_local.platform.labels import LabelledBox, LabelledImage
 from ymir_local.report.evaluation import BoxTable, evaluate
@@ -71,7 +72,7 @@ def boxes(request):
 
 
 def validated(case, found, truth, crowds, tmp_path):
-    """The metrics of a training's validation; its settings are those of tmi/training/config.py."""
+    """The metrics of a training's validation, and what it keeps; its settings are those of tmi/training/config.py."""
     content = {
         'images': [{'id': k, 'file_name': f'{k}.jpg', 'width': 64, 'height': 64} for k in range(case.images)],
         'categories': [{'id': k, 'name': f'class {k}'} for k in range(case.classes)],
@@ -88,7 +89,7 @@ def validated(case, found, truth, crowds, tmp_path):
             'labels': torch.tensor(mine.label),
         }
         metric.process({}, [{'pred_instances': instances, 'img_id': k, 'ori_shape': (64, 64)}])
-    return metric.evaluate(case.images)
+    return metric.evaluate(case.images), metric.validation_result
 
 
 def demonstrated(case, found, truth, crowds):
@@ -111,7 +112,7 @@ def test_validation_report_and_demo_give_the_numbers_of_pycocotools(boxes, tmp_p
     case, found, truth, crowds = boxes
     precision = coco_reference.precisions(coco_reference.evaluated(found, truth, crowds, case.classes, case.images))
     expected = np.where((precision > -1).all(1), precision.mean(1), np.nan)  # (T, C)
-    metrics = validated(*boxes, tmp_path)
+    metrics, _ = validated(*boxes, tmp_path)
     report = evaluate(found, truth, case.classes, case.images, crowds)
     known = np.isfinite(expected[0])
     assert known.tolist() == [bool((truth.label == k).any()) for k in range(case.classes)]
@@ -147,6 +148,27 @@ def test_the_report_and_the_tool_count_the_same_confusion(boxes):
     assert report.confusion.tolist() == expected.tolist()
     assert report.confusion[:-1].sum() == len(truth)
     assert report.confusion[:, :-1].sum() == len(shown) - report.neutral[found.score >= report.score].sum()
+
+
+def test_the_report_and_the_files_of_a_training_have_the_same_thresholds_and_confusion(boxes, tmp_path):
+    case, found, truth, crowds = boxes
+    report = evaluate(found, truth, case.classes, case.images, crowds)
+    kept = measure(validated(*boxes, tmp_path)[1], [f'class {k}' for k in range(case.classes)])
+    exactly = {'rel': 1e-9, 'nan_ok': True}
+    assert [one.objects for one in kept.classes] == [one.num_truth for one in report.classes]
+    assert [one.ap for one in kept.classes] == pytest.approx([one.ap for one in report.classes], **exactly)
+    assert [one.ap50 for one in kept.classes] == pytest.approx([one.ap50 for one in report.classes], **exactly)
+    assert kept.curves.T == pytest.approx(np.array([one.curve for one in report.classes]), **exactly)
+    assert [one.best.score for one in kept.classes] == pytest.approx(
+        [one.best_score for one in report.classes], **exactly
+    )
+    known = [k for k, one in enumerate(report.classes) if np.isfinite(one.best_f1)]
+    assert [kept.classes[k].best.f1 for k in known] == pytest.approx([report.classes[k].best_f1 for k in known])
+    if kept.best.tp:
+        assert kept.best.score == report.score and kept.confusion.tolist() == report.confusion.tolist()
+        assert kept.best.tp == sum(one.num_found for one in report.classes)
+    else:
+        assert not report.hit.any()
 
 
 def test_the_evaluation_starts_without_torch():

@@ -1,0 +1,1 @@
+"""How good a trained detector is, class by class: numbers, tables and pictures of one validation."""
