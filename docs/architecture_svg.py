@@ -60,8 +60,8 @@ PLACES = {
     'ymir': Room(320, 330, 220, 86, *YELLOW, ('the executor: /in, /out,', 'a code for each cause')),
     'ymir_exc': Room(600, 330, 190, 86, *YELLOW, ('SDK: each file of the', 'contract read and written')),
     'pie': Room(850, 330, 230, 86, *PURPLE, ('scripts of PIE-Engine AI:', 'parameters, S3, results')),
-    'tmi': Room(320, 484, 600, 68, *GREEN, ('settings, families, training, inference, mining, labels; no platform',)),
-    'mmyolo/tools': Room(90, 484, 160, 104, *BLUE, ('analysis, export,', 'drawing: not for', 'trainings')),
+    'tmi': Room(320, 484, 600, 68, *GREEN, ('families, training, evaluation, inference, mining, labels; no platform',)),
+    'mmyolo/tools': Room(90, 484, 160, 104, *BLUE, ('analysis, export,', 'drawing: not', 'while it trains')),
     'vidt': Room(320, 610, 220, 68, *BLUE, ('ViDT, the second family',)),
     'configs': Room(600, 610, 190, 68, *PLAIN, ('one folder per family: data',)),
     'mmyolo': Room(20, 720, 1060, 66, *BLUE, ('the library: models, data sets, transforms, hooks, evaluation',)),
@@ -87,6 +87,7 @@ WAYS = {
     ('pie', 'mmyolo'): 'M1000 416 V718',
     ('tmi', 'vidt'): 'M430 552 V608',
     ('tmi', 'mmyolo'): 'M570 552 V718',
+    ('tmi', 'mmyolo/tools'): 'M320 518 H252',
 }
 STARTED = {
     'M370 244 V328': (378, 'starts it; files', 'in /in and /out'),

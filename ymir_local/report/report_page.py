@@ -67,7 +67,7 @@ def write_report(
     parts: dict[str, Any] = {}
     validation = _validation_of(run) if 'training' in run.wants and labels is None else None
     if 'training' in run.wants:
-        parts['training'] = training_part(run, validation is not None)
+        parts['training'] = training_part(run, Path(file).parent, validation is not None)
         checked = labels_part(run, album)
         if checked is not None:
             parts['labels'] = checked

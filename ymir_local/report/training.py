@@ -1,10 +1,12 @@
 """The training part of the page."""
 
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 from markupsafe import Markup
@@ -21,15 +23,17 @@ from .preflight import preflight_part
 from .run_files import MAX_COUNTED_FILES, RESERVED, RunFiles, index_entries, objects_of
 
 SMOOTHED_FROM = 60  # points; over fewer, a moving average lags behind what was logged
+AT_THRESHOLD = ('score_threshold', 'precision', 'recall')
 Charts = list[tuple[Text, Markup]]
 STEP, EPOCH = t('report.step'), t('report.epoch')
 
 
-def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
+def training_part(run: RunFiles, folder: Path, evaluated: bool = False) -> dict[str, Any]:
     """Collect what the template shows of a training; `run.gaps` gets what is not there.
 
     Args:
         run: the training.
+        folder: where the page will stand, from which it leads to files.
         evaluated: the page also shows what its model finds in the validation images.
     """
     curves, gaps = read_curves(run.out_dir / 'tensorboard')
@@ -63,6 +67,7 @@ def training_part(run: RunFiles, evaluated: bool = False) -> dict[str, Any]:
         'smoothed': any('faint' in chart for _, chart in charts),
         'other_charts': other_charts,
         'stages': stages,
+        'attachments': _attachments(run, folder),
         'recipe': run.summary.recipe,
         'data_table': _data_table(run),
         'findings': preflight_part(run),
@@ -180,6 +185,7 @@ def _classes(run: RunFiles, best: Mapping[str, Any]) -> dict[str, Any]:
     name = main_metric(metrics)
     is_same = is_known and known.best_metrics.get(name) == metrics.get(name)
     precisions = [math.nan if value is None else value for value in known.best_class_ap] if is_same else []
+    thresholds = known.best_classes if is_same and [one['name'] for one in known.best_classes] == names else []
     table = np.zeros((len(names), 2), np.int64)
     for column, split in enumerate(('train', 'val')):
         entries = index_entries(run, split)
@@ -192,7 +198,16 @@ def _classes(run: RunFiles, best: Mapping[str, Any]) -> dict[str, Any]:
         table = np.array(known.class_objects, np.int64)
     return {
         'names': names,
-        'rows': list(zip(names, table.tolist(), precisions or [math.nan] * len(names))),
+        'rows': list(
+            zip(
+                names,
+                table.tolist(),
+                precisions or [math.nan] * len(names),
+                [[math.nan if one[key] is None else one[key] for key in AT_THRESHOLD] for one in thresholds]
+                or [[]] * len(names),
+            )
+        ),
+        'thresholds': bool(thresholds),
         'precisions': precisions,
         'counts': table.tolist(),
         'top': max(int(table.max(initial=0)), 1),
@@ -302,6 +317,22 @@ def _stages(run: RunFiles, main: Curve | None) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _attachments(run: RunFiles, folder: Path) -> list[tuple[str, str, str]]:
+    """Return address, name and size of each file that is kept with the model besides the stages."""
+    root = run.out_dir.resolve() / 'models/attachments'
+    names = run.result.attachments.items() if run.result else ()
+    paths = [root / section / name for section, files in names for name in files if '\0' not in section + name]
+    return [
+        (
+            quote(os.path.relpath(path, folder.resolve()), errors='surrogateescape'),
+            str(path.relative_to(root)),
+            str(_size(path.stat().st_size)),
+        )
+        for path in paths
+        if '..' not in path.parts and path.is_relative_to(root) and path.is_file()
+    ]
 
 
 def _clock(stamp: object) -> str:

@@ -1,13 +1,16 @@
+import os
 import re
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
+import yaml
 
 from tests.ymir_local.report import runs
 from tests.ymir_local.report.reader import Page, report
 from ymir_exc.preflight import PreflightRow, preflight_file
-from ymir_exc.training_summary import TrainingSummary, write_training_summary
+from ymir_exc.training_summary import CLASS_NUMBERS, TrainingSummary, read_training_summary, write_training_summary
 from ymir_local.platform.event_scalars import scalars_of
 from ymir_local.report import write_report
 
@@ -41,6 +44,35 @@ def test_training(training, tmp_path, images, class_names):
     assert 'mAP: 0.25 (10)' in titles and 'mAP_s' not in titles and 'loss: 10 (1)' in titles
     assert 'class="state done"' in page.html and 'id="failure"' not in page.html
     assert re.search('Time waiting for data.{0,200}41 %', text) and '4, needed: 7' in text
+
+
+def test_what_is_kept_with_the_model(training, tmp_path):
+    """Files lead from where the page stands; thresholds stand beside the AP of each class."""
+    out = training.out_dir
+    summary = read_training_summary(out)
+    numbers = dict.fromkeys(CLASS_NUMBERS, 0)
+    summary.best_classes = [
+        {**numbers, 'name': name, 'score_threshold': score, 'precision': 0.5, 'recall': None}
+        for name, score in zip(summary.class_names, (0.25, None, 0.75))
+    ]
+    write_training_summary(out, summary)
+    folder = out / 'models/attachments/evaluation'
+    folder.mkdir(parents=True)
+    for name in ('pr-curves.png', '<b>#1?.csv'):
+        (folder / name).write_text('x' * 2048)
+    result = out / 'models/result.yaml'
+    content = yaml.safe_load(result.read_text())
+    names = ['pr-curves.png', '<b>#1?.csv', 'missing.png', '../../result.yaml', '/etc/passwd', 'a\0b']
+    result.write_text(yaml.safe_dump({**content, 'attachments': {'evaluation': names, '..': ['result.yaml']}}))
+    page = report(training, tmp_path)
+    header, *rows = page.table('class')
+    assert header[4:7] == ['Best score threshold', 'Precision there', 'Recall there']
+    assert [row[4:7] for row in rows] == [['0.250', '0.500', '–'], ['–', '0.500', '–'], ['0.750', '0.500', '–']]
+    links = [address for address in page.addresses if 'attachments' in address and not address.startswith('#')]
+    assert [unquote(link) for link in links] == [
+        f'{os.path.relpath(folder, tmp_path)}/{name}' for name in ('pr-curves.png', '<b>#1?.csv')
+    ]
+    assert '<b>#1' not in page.html and 'evaluation/pr-curves.png' in page.html and '2.0 KB' in page.html
 
 
 def test_what_the_check_of_the_data_found(training, tmp_path):
