@@ -7,7 +7,6 @@ warning in the log that names the file that will be missing.
 
 import logging
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -29,7 +28,7 @@ from tmi.training.data import image_files
 from tmi.training.onnx_export import MODEL_FILE, ExportError, ExportTask, export
 from tmi.zoo.weights import choose_inference_model
 from ymir.errors import as_task_error
-from ymir.output_paths import ATTACHMENTS
+from ymir.output_paths import ATTACHMENTS, EXPORT
 from ymir.stage_files import ONNX_FILE, BestStage, best_stage, write_later_file
 from ymir.training_summary import add_findings, read_summary
 from ymir.validations import Validations
@@ -172,22 +171,25 @@ def _export_onnx(
     task: TrainingTask, stage: BestStage, summary: TrainingSummary, result: ValidationResult | None
 ) -> dict[str, Any]:
     """Write the ONNX file beside the weights; return what the summary says of it, nothing if it failed."""
+    folder = Path(get_current_env().output.root_dir) / EXPORT
     try:
+        shutil.rmtree(folder, ignore_errors=True)  # of a task that was killed
+        folder.mkdir(parents=True)
         model = choose_inference_model(list(map(str, stage.files)))
         config = str(model.config) if model.config else None
         images = _images_to_compare(task, result)
         size = summary.input_size
-        with tempfile.TemporaryDirectory(prefix='onnx-', dir=task.models_dir.parent) as name:
-            folder = Path(name)
-            report = export(ExportTask(str(model.checkpoint), config, task.class_names, size, images), folder)
-            with open(folder / MODEL_FILE, 'rb') as source:
-                path = write_later_file(ONNX_FILE, stage.weights, lambda stream: shutil.copyfileobj(source, stream))
+        report = export(ExportTask(str(model.checkpoint), config, task.class_names, size, images), folder)
+        with open(folder / MODEL_FILE, 'rb') as source:
+            path = write_later_file(ONNX_FILE, stage.weights, lambda stream: shutil.copyfileobj(source, stream))
     except ExportError as error:
         logger.warning('export_onnx: %s could not be exported, its weights are kept: %s', stage.weights, error)
         return {}
     except Exception as error:
         _warn(f'export_onnx: {stage.weights} could not be exported, its weights are kept', error)
         return {}
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     if path is None:
         logger.info('export_onnx: ymir_saved_file_patterns leaves %s out', ONNX_FILE)
         return {}

@@ -41,6 +41,7 @@ TRAINING_FILES = (
 MODEL_FILES = ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'run_config.py')
 PREDICTIONS = 'predictions'
 VALIDATIONS = 'ymir_training/validations'
+EXPORT = 'ymir_training/onnx'
 ATTACHMENTS = 'attachments/evaluation'  # below models_dir
 TEMPORARY = 'ymir_temp'
 
@@ -165,6 +166,7 @@ def outputs_of(env: EnvConfig) -> Outputs:
     found.scratch.extend(_below(output.root_dir, [PREDICTIONS]))
     if env.run_training:
         found.folders.extend([output.models_dir, output.tensorboard_dir, *_below(output.root_dir, TRAINING_FOLDERS)])
+        found.scratch.extend(_below(output.root_dir, [EXPORT]))
         found.folders.extend([*_below(output.root_dir, [VALIDATIONS]), *_below(output.models_dir, [ATTACHMENTS])])
         found.files.extend(
             [

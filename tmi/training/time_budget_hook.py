@@ -45,7 +45,8 @@ VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
 # each image looked at, this share of what training on one takes. On a machine that others load, processes that start
 # together slow one another down: at its own start this process was computing in a small share of the time then. But
 # they do so no more than to share what one had, and half as much again is computed before and after them.
-ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.25, 0.5
+ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 5.5, 1.25, 0.5
+EXPORT_SECONDS = 15.0  # besides, where the best model is exported
 BUSY_SHARE, ALONE = 0.7, 0.5
 LAST_PHASE = 0.85  # of a run without a change of pipeline
 LAST_PHASE_EARLIEST = 0.92  # share of the budget, as EARLIEST before it
@@ -234,6 +235,7 @@ class TimeBudgetHook(Hook):
         busy = min(BUSY_SHARE * contention, ALONE + self.num_predicting)
         starts = self.computed * contention * max(STARTS, busy)
         ending = ENDING_SECONDS + starts + EXAMINATION_SHARE * image * self.num_examined
+        ending += EXPORT_SECONDS if self.task.params.export_onnx else 0.0
         return Costs(step, validation, ending)
 
     def _follow(self, runner, length: Length, done: Done) -> None:

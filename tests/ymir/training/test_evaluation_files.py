@@ -322,7 +322,7 @@ def test_an_export_that_fails_is_a_warning_and_the_weights_stay(exported, tmp_pa
     assert words in record.message, record.message
     assert check_result(exported)['model_stages']['best']['files'] == ['epoch_1.pth', CONFIG]
     assert read_training_summary(exported.out_dir).onnx == {} and named(exported) == ALL
-    assert not list(exported.out_dir.glob('onnx-*'))
+    assert not (exported.out_dir / 'ymir_training/onnx').exists()
 
 
 @pytest.mark.parametrize('code, words', [(-11, 'ended by SIGSEGV'), (1, 'failed: last')])
@@ -335,7 +335,7 @@ def test_an_export_that_crashes_is_a_warning(task, tmp_path, monkeypatch, caplog
     assert f'epoch_1.pth could not be exported, its weights are kept: its process {words}' in caplog.text.replace(
         'process was', 'process'
     )
-    assert named(task) == ALL and not list(task.out_dir.glob('onnx-*'))
+    assert named(task) == ALL and not (task.out_dir / 'ymir_training/onnx').exists()
 
 
 def _write(task, name, text):
