@@ -17,7 +17,6 @@ import numpy as np
 from matplotlib.figure import Figure
 from mmengine.config import Config
 
-from mmyolo.evaluation.validation_result import ValidationResult
 from tmi.evaluation import curves, plots, samples, tables
 from tmi.evaluation.accuracy import Accuracy, measure
 from tmi.families.base import Family
@@ -25,6 +24,7 @@ from tmi.inference.images import read_image
 from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingTask
 from tmi.training.data import image_files
+from tmi.training.metrics import ValidationResult
 from tmi.training.onnx_export import MODEL_FILE, ExportError, ExportTask, export
 from tmi.zoo.weights import choose_inference_model
 from ymir.errors import as_task_error

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Set
 from pathlib import Path
 
-from mmyolo.evaluation.validation_result import ValidationResult
+from tmi.training.metrics import ValidationResult
 from ymir.output_paths import VALIDATIONS
 from ymir_exc.atomic import atomic_file
 
@@ -39,7 +39,8 @@ class Validations:
         """
         path = self._folder / f'{weights}{SUFFIX}'
         try:
-            path.unlink(missing_ok=True)  # of weights of that name that an earlier training left
+            if path.exists():  # of weights of that name that an earlier training left
+                path.unlink()
             if result is None:
                 return
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -2,8 +2,8 @@
 
 A prediction is right if it takes an object of its class at IoU 0.5, as for COCO's average precision; one that takes a
 crowd does not count. The suggested threshold of a class is the score from which upwards its F1 is best; that of all
-classes together is found alike, and the confusion matrix counts predictions from it upwards. The report of `ymir` has
-the same definitions.
+classes together is found alike, and the confusion matrix counts predictions from it upwards. The reports of
+platforms have the same definitions.
 """
 
 import math
