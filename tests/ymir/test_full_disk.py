@@ -20,6 +20,7 @@ from ymir import checkpoint_hook, start
 from ymir.errors import code_of
 from ymir_exc import atomic, monitor, settings
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
+from ymir_local.platform.package import pack
 
 DISK_SIZE = 16 << 20
 
@@ -231,3 +232,21 @@ def test_the_size_of_a_checkpoint_is_that_of_its_file(tmp_path):
     checkpoint_hook._save(checkpoint, Path(tmp_path, 'a.pth'))
     size = (tmp_path / 'a.pth').stat().st_size
     assert size - 3000 < checkpoint_hook.size_on_disk(checkpoint) == 420_000 < size
+
+
+def test_a_package_for_which_there_is_no_room_says_how_much_is_missing(disk, tmp_path):
+    run = tmp_path / 'run'
+    (run / 'out' / 'models').mkdir(parents=True)
+    (run / 'in').mkdir()
+    (run / 'out' / 'models' / 'a.pth').write_bytes(os.urandom(3_000_000))
+    stage = {'stage_name': 'best', 'files': ['a.pth'], 'timestamp': 1700000000, 'mAP': 0.5}
+    result = {'best_stage_name': 'best', 'mAP': 0.5, 'model_stages': {'best': stage}}
+    (run / 'out' / 'models' / 'result.yaml').write_text(yaml.safe_dump(result))
+    (run / 'in' / 'config.yaml').write_text(yaml.safe_dump({'class_names': ['one']}))
+    file = disk.folder / 'model.tar'
+    disk.fill(1_000_000 if disk.mounted else 0)
+    with pytest.raises(OSError, match='No space left on device: up to 3.0 MB are needed') as caught:
+        pack(run, file)
+    free = '1.0 MB are free, so up to 2.0 MB' if disk.mounted else '0.0 MB are free, so up to 3.0 MB'
+    assert caught.value.filename == str(file) and free in str(caught.value)
+    assert not file.exists()

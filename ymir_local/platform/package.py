@@ -10,6 +10,7 @@ import gzip
 import hashlib
 import io
 import os
+import shutil
 import tarfile
 import tempfile
 from collections.abc import Mapping
@@ -19,7 +20,7 @@ from typing import Any
 
 import yaml
 
-from ymir_exc.atomic import atomic_file
+from ymir_exc.atomic import DISK_FULL, atomic_file
 from ymir_exc.errors import ConfigError, ResultRejected
 from ymir_exc.reading import (
     PackageInfo,
@@ -90,16 +91,42 @@ def pack(out_dir: Path, file: Path, in_dir: Path | None = None, executor: str = 
     for path, _ in members.values():
         if path.is_symlink():
             raise PackageError(f'{path} is a link: the platform would store the link, which names nothing later')
-    with (
-        atomic_file(file, 'wb') as stream,
-        gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed,
-        tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive,
-    ):
-        for name, (path, seconds) in members.items():
-            with open(path, 'rb') as content:
-                archive.addfile(_member(name, os.fstat(content.fileno()).st_size, seconds), content)
-        archive.addfile(_member(INFO_FILE, len(info), newest), io.BytesIO(info))
+    try:
+        with (
+            atomic_file(file, 'wb') as stream,
+            gzip.GzipFile('', 'wb', 1, stream, mtime=0) as packed,
+            tarfile.open(fileobj=packed, mode='w', format=tarfile.PAX_FORMAT) as archive,
+        ):
+            for name, (path, seconds) in members.items():
+                with open(path, 'rb') as content:
+                    archive.addfile(_member(name, os.fstat(content.fileno()).st_size, seconds), content)
+            archive.addfile(_member(INFO_FILE, len(info), newest), io.BytesIO(info))
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        need = len(info) + sum(path.stat().st_size for path, _ in members.values())
+        raise _disk_full(error, file, need) from error
     return file
+
+
+def _disk_full(error: OSError, file: Path, need: int) -> OSError:
+    """Return the error of a disk that has no room for a package; it says how much is missing.
+
+    Args:
+        error: of the system.
+        file: that was written.
+        need: bytes of what it holds, which are compressed by little.
+    """
+    words = f'{error.strerror}: up to {_amount(need)} are needed'
+    with suppress(OSError):
+        free = shutil.disk_usage(file.parent).free
+        if free < need:
+            words += f', {_amount(free)} are free, so up to {_amount(need - free)} are missing'
+    return OSError(error.errno, f'{words}. Free some, or write to another disk', str(file))
+
+
+def _amount(size: int) -> str:
+    return f'{size / 1e6:.1f} MB'
 
 
 # What a package holds: its stages, the files of its attachments by member name, and the bytes of its description.
