@@ -50,6 +50,25 @@ Minutes = Annotated[
         help='Minutes that the whole task may take: it trains as many epochs as fit (the key max_minutes).',
     ),
 ]
+TrainData = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar='DATA',
+        parser=options.path_with_a_name,
+        help='Folder of a COCO, VOC, YOLO, labelme or VIA data set, of images, or of a task (in/). Not with --resume.',
+        show_default=False,
+    ),
+]
+Resume = Annotated[
+    Path | None,
+    typer.Option(
+        '--resume',
+        metavar='RUN',
+        parser=options.path_with_a_name,
+        help='Go on with the training in this folder of an earlier run, with its data and its settings but for '
+        'KEY=VALUE: one that was stopped or has failed; or a finished one, for more epochs (max_epochs).',
+    ),
+]
 CandidateModel = Annotated[
     str,
     typer.Option(
@@ -63,19 +82,41 @@ CandidateModel = Annotated[
 
 @options.spread
 def train(
-    data: options.Data,
     task: options.TaskOptions,
+    data: TrainData = None,
     overrides: options.Overrides = None,
     model: TrainModel = None,
     val: DataVal = None,
     val_share: ValShare = None,
     minutes: Minutes = None,
+    resume: Resume = None,
 ) -> None:
-    """Train a model on a folder of labelled images.
+    """Train a model on a folder of labelled images, or let an earlier training go on.
 
     Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
     """
     with task.reporting() as output:
+        if resume is not None:
+            from .resume_training import resume_training
+
+            given = {
+                '--model': model,
+                '--val': val,
+                '--val-share': val_share,
+                '--classes': task.classes,
+                '--format': task.data_format,
+                '--link or --copy': task.link,
+                '--out': task.out,
+                '--masks': task.masks or None,
+            }
+            words = [str(data), *(overrides or [])] if data else list(overrides or [])
+            _check_only_settings(words, [name for name, value in given.items() if value is not None])
+            resume_training(output, resume, task, _with_minutes(words, minutes) or [])
+        if data is None:
+            raise UsageMistake(
+                "Missing argument 'DATA': Folder of a COCO, VOC, YOLO, labelme or VIA data set, of images, or of a "
+                'task (in/); or --resume with the folder of an earlier training.'
+            )
         from ..platform.prepare import DETECTION, INSTANCE_SEGMENTATION, prepare_training, submitted
         from . import tasks
         from .engine import Engine
@@ -185,6 +226,15 @@ def _parameters(
     edits = parse_overrides(overrides or [], template, output.warn)
     warn_of_the_form(edits, task_type, output.warn)
     return template, edits
+
+
+def _check_only_settings(words: list[str], given: list[str]) -> None:
+    """Reject what cannot change while a training goes on."""
+    given += [word for word in words if '=' not in word]
+    if given:
+        raise UsageMistake(
+            f'--resume goes on with the data, the model and the folder of the earlier run; leave {", ".join(given)} out'
+        )
 
 
 def _with_minutes(overrides: list[str] | None, minutes: float | None) -> list[str] | None:

@@ -120,14 +120,15 @@ class TaskRun:
         if changes:
             self.output.warn(self.output.text('in changed', count=len(changes), first=next(iter(changes))))
 
-    def run(self, dataset: Dataset, labels: Path | None = None) -> NoReturn:
+    def run(self, dataset: Dataset | None = None, labels: Path | None = None) -> NoReturn:
         """Run the task, show how it goes and what came out, and end the command.
 
         Args:
-            dataset: of the images.
+            dataset: of the images; None for a task that goes on.
             labels: data set with the true labels of the candidates.
         """
-        write_left_out(self.task.work_dir, dataset, training=self.wanted.training)
+        if dataset is not None:
+            write_left_out(self.task.work_dir, dataset, training=self.wanted.training)
         self.execute()
         if self.wanted.training:  # the platform stores what a failed or stopped training has saved, too
             self.result.update(self._keep_model())
@@ -248,16 +249,17 @@ class TaskRun:
         self.output.end(self.output.text(key, task=self.title, seconds=duration(self.outcome.seconds)), 'yellow')
         if self.result['task'] != 'training':
             return
+        commands = [f'{program()} train --resume {shown_path(self.folder)}']
         if not self.result['stages']:
             self.output.end(self.output.text('kept nothing'))
-            return
-        best = next(stage for stage in self.result['stages'] if stage['best'])
-        self._show_kept(best)
+        else:
+            self._show_kept(next(stage for stage in self.result['stages'] if stage['best']))
         if self.result['package']:
             self.output.end(f'{self.output.text("package")}: {self.result["package"]}')
             model = shown_path(Path(self.result['package'])) + self.engine.options()
-            self.result['next'] = [f'ymir train DATA --model {model}', f'ymir infer IMAGES --model {model}']
-            self.output.say('\n'.join([self.output.text('next'), *(f'  {command}' for command in self.result['next'])]))
+            commands.append(f'{program()} infer IMAGES --model {model}')
+        self.result['next'] = commands
+        self.output.say('\n'.join([self.output.text('next'), *(f'  {command}' for command in commands)]))
 
     def _show_kept(self, stage: dict[str, Any]) -> None:
         name = main_metric(stage) or 'mAP'

@@ -242,7 +242,8 @@ def test_stopping_a_training_keeps_what_is_valid(ymir, start, coco_folder, fake,
     assert 'training stopped after' in errors and 'what was saved before is kept: stage epoch_' in errors
     assert not is_alive(Path('child').read_text())  # also what had left the process group
     assert yaml.safe_load(Path('run/run.yaml').read_text())['stopped'] is True
-    assert result['next'][0].startswith('ymir train DATA --model run/model.tar --executor ')
+    assert result['next'][0] == 'ymir train --resume run'
+    assert result['next'][1].startswith('ymir infer IMAGES --model run/model.tar --executor ')
     assert ymir('check', 'run')[0] == 0  # to be stopped is not a fault of the executor
     best = result['best_stage']
     code, text, errors = ymir('infer', coco_folder, '--model', 'run/model.tar', *fake, '--out', 'after', '--json')
