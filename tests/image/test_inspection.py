@@ -11,7 +11,12 @@ pytestmark = [pytest.mark.image, pytest.mark.timeout(2400)]
 IMG_MAN = Path(__file__).resolve().parents[2] / 'ymir' / 'img-man'
 
 
-@pytest.mark.parametrize('name', ['manifest', 'training-template', 'mining-template', 'infer-template'])
+TEMPLATES = ('training-template', 'mining-template', 'infer-template')
+
+
+@pytest.mark.parametrize(
+    'name', ['manifest', *(f'{kind}{name}' for kind in ('', 'det/', 'instance-seg/') for name in TEMPLATES)]
+)
 def test_cat_prints_only_yaml(image, name):
     done = subprocess.run(['docker', 'run', '--rm', image, 'cat', f'/img-man/{name}.yaml'], capture_output=True)
     assert done.returncode == 0

@@ -3,6 +3,7 @@
 The platform's command line (contract section a.3), as a user that the image does not know, /in read-only, and besides
 without network, because installations are often offline. One training image has no objects and one a box that reaches
 beyond its edges, as real data sets have. A model for mining and inference is given, or the one that the training gave.
+Detection is tried, and instance segmentation, with the box of each object as its mask.
 """
 
 import os
@@ -20,7 +21,16 @@ from ..demo.sample_data import CLASS_NAMES, generate
 from ..platform.folder_changes import changes_since, listing
 from ..platform.labels import LabelledBox, LabelledImage
 from ..platform.package import PackageError, read_package
-from ..platform.prepare import Host, ModelStage, Task, hyper_parameters, prepare_candidates, prepare_training
+from ..platform.prepare import (
+    INSTANCE_SEGMENTATION,
+    TEMPLATE_FOLDERS,
+    Host,
+    ModelStage,
+    Task,
+    hyper_parameters,
+    prepare_candidates,
+    prepare_training,
+)
 from ..platform.run import run_in_container
 from ..texts import t
 from .facts import DETECTION, Run
@@ -42,7 +52,7 @@ TINY: dict[str, Any] = {
 }
 
 NO_MODEL: Words = t('check.no model given')
-NO_DETECTION: Words = t('check.not for detection')
+NOT_TRIED: Words = t('check.not tried type')
 
 
 def check_runs(
@@ -67,39 +77,58 @@ def check_runs(
     if work_dir is None:
         with tempfile.TemporaryDirectory(prefix='ymir-check-', ignore_cleanup_errors=True) as folder:
             return check_runs(image, folder, model, gpu_ids, on_task)
-    trial = _Trial(image.name, Path(work_dir), gpu_ids, on_task)
-    templates: dict[str, Template] = {}
+    attempts = Attempts()
+    kinds: dict[int, dict[str, Template]] = {}
     try:
         for template in image.declared:
-            if (image.object_type if template.object_type is None else template.object_type) == DETECTION:
-                templates[template.task] = template
+            kind = image.object_type if template.object_type is None else template.object_type
+            if kind in (DETECTION, INSTANCE_SEGMENTATION):
+                kinds.setdefault(kind, {})[template.task] = template
             else:
-                trial.attempts.not_tried[template.document.name] = NO_DETECTION
+                attempts.not_tried[template.document.name] = NOT_TRIED
     except NotApplicable:
         pass
+    findings: list[Finding] = []
     try:
-        findings = trial.try_all(templates, model) if templates else []
+        for kind, templates in kinds.items():
+            trial = _Trial(image.name, Path(work_dir), gpu_ids, on_task, attempts, kind)
+            findings += trial.try_all(templates, model if model and model.object_type == kind else None)
     finally:
         _open_to_all(image.name, Path(work_dir))
-    return [*RUNS.evaluate(trial.attempts), *findings]
+    return [*RUNS.evaluate(attempts), *findings]
 
 
 class _Trial:
-    """The tasks of one image.
+    """The tasks of one image and object type.
 
     Args:
         image: its name.
-        work_dir: where their work directories are made.
+        work_dir: where their work directories are made; those of instance segmentation in a folder of their own.
         gpu_ids: GPUs of this machine.
         on_task: called before each task.
+        attempts: takes what came of it.
+        object_type: 2 or 4.
     """
 
-    def __init__(self, image: str, work_dir: Path, gpu_ids: Sequence[int], on_task: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        image: str,
+        work_dir: Path,
+        gpu_ids: Sequence[int],
+        on_task: Callable[[str], None],
+        attempts: Attempts,
+        object_type: int,
+    ) -> None:
         self.image = image
-        self.work_dir = work_dir
+        self.folder = '' if object_type == DETECTION else TEMPLATE_FOLDERS[object_type]
+        self.work_dir = work_dir / self.folder
         self.gpu_ids = gpu_ids
         self.on_task = on_task
-        self.attempts = Attempts()
+        self.attempts = attempts
+        self.object_type = object_type
+
+    def _label(self, task: str) -> str:
+        return f'{self.folder} {task}'.strip()
 
     def try_all(self, templates: Mapping[str, Template], model: ModelStage | None) -> list[Finding]:
         """Try the training and, with the given model or the one that it gave, mining and inference."""
@@ -116,6 +145,8 @@ class _Trial:
         images = generate(
             self.work_dir / 'pictures', num_images=NUM_IMAGES, num_classes=NUM_CLASSES, size_range=(64, 96)
         )
+        if self.object_type == INSTANCE_SEGMENTATION:
+            images = [replace(image, boxes=tuple(map(_with_mask, image.boxes))) for image in images]
         findings: list[Finding] = []
         if 'training' in templates:
             findings += self._training(images, parameters['training'])
@@ -126,7 +157,7 @@ class _Trial:
             if kind not in templates:
                 continue
             if model is None:
-                self.attempts.not_tried[kind] = NO_MODEL
+                self.attempts.not_tried[self._label(kind)] = NO_MODEL
                 continue
             task = prepare_candidates(
                 self.work_dir / kind,
@@ -137,7 +168,8 @@ class _Trial:
                 infer=kind == 'infer' or both,
                 host=Host(gpu_count=len(self.gpu_ids), in_container=True),
             )
-            findings += self._run('mining+infer' if both and kind == 'mining' else kind, task, parameters[kind])
+            label = 'mining+infer' if both and kind == 'mining' else kind
+            findings += self._run(label, task, parameters[kind])
         return findings
 
     def _training(self, images: Sequence[LabelledImage], parameters: Mapping[str, Any]) -> list[Finding]:
@@ -153,9 +185,10 @@ class _Trial:
                 val,
                 parameters,
                 host=Host(gpu_count=len(self.gpu_ids), in_container=True),
+                object_type=self.object_type,
             )
         except ExecutorError as error:  # an export_format that the platform rejects, too
-            self.attempts.not_tried['training'] = str(error)
+            self.attempts.not_tried[self._label('training')] = str(error)
             return []
         return self._run('training', task, parameters)
 
@@ -165,10 +198,11 @@ class _Trial:
         except PackageError:  # what is wrong with the result has been found by its rules
             return None
 
-    def _run(self, label: str, task: Task, parameters: Mapping[str, Any]) -> list[Finding]:
+    def _run(self, kind: str, task: Task, parameters: Mapping[str, Any]) -> list[Finding]:
+        label = self._label(kind)
         self.on_task(label)
         before = listing(task.in_dir)
-        moments = Moments(task.out_dir, label)
+        moments = Moments(task.out_dir, kind, label)
         exit_code = self._follow(task, label, moments, str(parameters.get('shm_size') or ''))
         self.attempts.tried.append(label)
         findings = OUT.evaluate(
@@ -196,6 +230,12 @@ class _Trial:
         except _TooLong:
             self.attempts.endless[label] = t('check.still running', seconds=MAX_SECONDS)
             return None
+
+
+def _with_mask(box: LabelledBox) -> LabelledBox:
+    """Return an object whose mask is its box."""
+    right, bottom = box.x + box.w, box.y + box.h
+    return replace(box, mask=[[box.x, box.y, right, box.y, right, bottom, box.x, bottom]])
 
 
 class _TooLong(Exception):

@@ -27,11 +27,13 @@ class Moments:
     Args:
         out_dir: its `out`.
         task: 'training', 'mining', 'infer' or 'mining+infer'.
+        label: name of the task in findings, where there are several such.
     """
 
-    def __init__(self, out_dir: Path, task: str) -> None:
+    def __init__(self, out_dir: Path, task: str, label: str = '') -> None:
         self.out_dir = out_dir
         self.task = task
+        self.label = label or task
         self.rules = [
             rule
             for rule in OUT.rules
@@ -59,7 +61,7 @@ class Moments:
         known = {finding.rule for finding in at_the_end if finding.ok is False}
         for (rule, place), finding in self.seen.items():
             if rule not in known:
-                yield Hit(f'{self.task}: {place}', t('check.rule broken', rule=rule, message=finding.texts[0]))
+                yield Hit(f'{self.label}: {place}', t('check.rule broken', rule=rule, message=finding.texts[0]))
 
     def _contents(self) -> list[bytes | None]:
         return [_content(self.out_dir / name) for name in ('monitor.txt', 'models/result.yaml')]

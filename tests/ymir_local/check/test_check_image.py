@@ -235,6 +235,24 @@ def test_templates_that_are_not_for_detection_are_named(in_process):
     assert any(finding.rule == 'training/file-exists' and finding.ok for finding in findings)
 
 
+def test_instance_segmentation_is_tried_too(in_process, tmp_path):
+    img_man = in_process / 'files/img-man'
+    (img_man / 'manifest.yaml').write_text('object_type: [2, 4]\n')
+    for folder, export_format in (('det', 'ark:raw'), ('instance-seg', 'seg-coco:raw')):
+        (img_man / folder).mkdir()
+        text = (img_man / 'training-template.yaml').read_text()
+        (img_man / folder / 'training-template.yaml').write_text(text.replace('ark:raw', export_format))
+    tasks = []
+    findings = check_image(NAME, run=True, on_task=tasks.append, work_dir=tmp_path / 'work')
+    assert tasks == ['training', 'instance-seg training']
+    assert failed(findings) == {'verifier/stage-metric'}  # it writes mAP whatever the type
+    assert all(place.startswith('instance-seg training: ') for place in places(findings, 'verifier/stage-metric'))
+    config = (tmp_path / 'work/instance-seg/training/in/config.yaml').read_text()
+    assert 'object_type: 4' in config and 'export_format: seg-coco:raw' in config
+    (coco,) = (tmp_path / 'work/instance-seg/training/in').rglob('coco-annotations.json')
+    assert '"segmentation": [[' in coco.read_text()
+
+
 def test_on_the_command_line(in_process, tmp_path):
     def ymir(*arguments):
         words = ['check', '--image', NAME, *map(str, arguments)]
