@@ -126,7 +126,7 @@ def test_rtmdet_ins(size):
 
 
 def draw_shapes(root, count=5):
-    """Writes a COCO set of white triangles and circles on black and gives its annotation file."""
+    """Writes a COCO set of white triangles and circles on black, and a crowd each, and gives its annotation file."""
     images, annotations = [], []
     for number in range(count):
         rng = np.random.default_rng(number)
@@ -142,6 +142,8 @@ def draw_shapes(root, count=5):
                 dict(id=len(annotations), image_id=number, category_id=1, iscrowd=0, area=box[2] * box[3], bbox=box)
                 | {'segmentation': [points.flatten().tolist()]}
             )
+        crowd = {'size': [height, width], 'counts': [0, height * width]}  # all of the image, which must not be learnt
+        annotations.append(dict(annotations[-1], id=len(annotations), iscrowd=1, segmentation=crowd))
         cv2.imwrite(str(root / f'{number}.png'), image)
         images.append({'id': number, 'file_name': f'{number}.png', 'width': width, 'height': height})
     categories = [{'id': 1, 'name': 'person'}]
