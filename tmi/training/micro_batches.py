@@ -5,7 +5,7 @@ the images of a step stay what they are. Norms over a batch, and losses that are
 see those of a part: with as many objects in each part the gradient is the same, else its length differs somewhat.
 """
 
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from contextlib import nullcontext
 from typing import Any
 
@@ -35,7 +35,9 @@ def train_in_parts(model: nn.Module, batch: Any, optim_wrapper: OptimWrapper, pa
     with optim_wrapper.optim_context(model):
         data = module.data_preprocessor(batch, True)
     total: dict[str, Tensor] = {}
-    shares = list(split_batch(data, parts))
+    # True masks are a map of numbers for each image, or a map for each object, as the head says.
+    overlap = any(getattr(part, 'mask_overlap', False) for part in module.modules())
+    shares = list(split_batch(data, parts, ('img_metas', 'masks') if overlap else ('img_metas',)))
     for number, (share, part) in enumerate(shares, 1):
         is_last = number == len(shares)
         # Processes add up their gradients once, in the backward pass of the last part.
@@ -55,12 +57,15 @@ def train_in_parts(model: nn.Module, batch: Any, optim_wrapper: OptimWrapper, pa
     return total
 
 
-def split_batch(data: dict[str, Any], parts: int) -> Iterator[tuple[float, dict[str, Any]]]:
+def split_batch(
+    data: dict[str, Any], parts: int, per_image: Container[str] = ('img_metas',)
+) -> Iterator[tuple[float, dict[str, Any]]]:
     """Split what a data preprocessor gives.
 
     Args:
         data: `inputs` (B, C, H, W), and `data_samples`, a list of B or a dict as of `yolov5_collate`.
         parts: How many; at most B.
+        per_image: Names of a dict that belong to images, also where there are as many objects.
 
     Yields:
         The share of the images, and the part in the same form.
@@ -69,18 +74,18 @@ def split_batch(data: dict[str, Any], parts: int) -> Iterator[tuple[float, dict[
     count, first = len(inputs), 0
     for size in map(len, torch.arange(count).tensor_split(min(parts, count))):
         last = first + size
-        chosen = _rows(samples, first, last, count) if isinstance(samples, dict) else samples[first:last]
+        chosen = _rows(samples, first, last, count, per_image) if isinstance(samples, dict) else samples[first:last]
         yield size / count, {**data, 'inputs': inputs[first:last], 'data_samples': chosen}
         first = last
 
 
-def _rows(samples: dict[str, Any], first: int, last: int, count: int) -> dict[str, Any]:
+def _rows(samples: dict[str, Any], first: int, last: int, count: int, per_image: Container[str]) -> dict[str, Any]:
     """Return what belongs to some images: rows of objects begin with the number of their image."""
     objects = samples['bboxes_labels']
     inside = (objects[:, 0] >= first) & (objects[:, 0] < last)
     chosen = {}
     for name, value in samples.items():
-        if len(value) == len(objects) and name != 'img_metas':
+        if len(value) == len(objects) and name not in per_image:
             chosen[name] = value[inside]
         elif len(value) == count:
             chosen[name] = value[first:last]

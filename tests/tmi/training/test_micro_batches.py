@@ -5,8 +5,12 @@ import copy
 import pytest
 import torch
 from mmengine.logging import MessageHub
+from mmengine.optim import OptimWrapper
 from mmengine.structures import BaseDataElement
+from torch import nn
 
+from tests.mmyolo.models.heads import build, features
+from tests.mmyolo.models.maps import TRAIN_METAS
 from tmi.training.micro_batches import split_batch, train_in_parts
 
 from .test_compile_hook import make_batch, make_runner
@@ -66,6 +70,55 @@ def test_rows_of_objects_go_with_their_images():
     assert second['flips'].tolist() == [3, 4] and [len(part['inputs']) for _, part in parts] == [3, 2]
     with pytest.raises(ValueError, match='odd'):
         list(split_batch({'inputs': torch.zeros(5, 1), 'data_samples': {**samples, 'odd': [1]}}, 2))
+
+
+@pytest.mark.parametrize('overlap', [True, False])
+def test_masks_go_with_their_images_or_their_objects(overlap):
+    """Also where a batch has as many objects as images; the losses of the parts are those of the images alone."""
+    head = build('rtmdet_ins').train()
+    head.mask_overlap = overlap
+    rows = torch.tensor([[0, 1, 4, 6, 30, 40], [0, 2, 34, 10, 60, 50.0]])
+    apart = torch.zeros(2, 16, 16)
+    for number, (_, _, *box) in enumerate(rows.int().tolist()):
+        x1, y1, x2, y2 = (side // 4 for side in box)
+        apart[number, y1:y2, x1:x2] = 1
+    masks = torch.stack((apart[0] + 2 * apart[1], torch.zeros(16, 16))) if overlap else apart
+    samples = {'bboxes_labels': rows, 'masks': masks, 'img_metas': TRAIN_METAS}
+    per_image = ('img_metas', 'masks') if overlap else ('img_metas',)
+    first, second = (
+        part for _, part in split_batch({'inputs': torch.zeros(2, 1), 'data_samples': samples}, 2, per_image)
+    )
+    one_image = [level[:1] for level in features('rtmdet_ins')]
+    found = head.loss(one_image, first['data_samples'])['loss_mask']
+    alone = head.loss(one_image, {**samples, 'masks': masks[:1] if overlap else masks})['loss_mask']
+    assert found > 0 and found.item() == pytest.approx(alone.item())
+    assert head.loss(one_image, second['data_samples'])['loss_mask'] == 0
+
+
+class Overlapping(nn.Module):
+    """A model with maps of numbers, which notes the masks of each step."""
+
+    def __init__(self):
+        super().__init__()
+        self.mask_overlap, self.seen, self.weight = True, [], nn.Parameter(torch.ones(1))
+
+    def data_preprocessor(self, batch, training):
+        return batch
+
+    def _run_forward(self, data, mode):
+        self.seen.append(data['data_samples']['masks'].tolist())
+        return {'loss': self.weight.sum()}
+
+    def parse_losses(self, losses):
+        return losses['loss'], losses
+
+
+def test_the_model_says_whose_the_masks_are():
+    model = Overlapping()
+    samples = {'bboxes_labels': torch.zeros(2, 6), 'masks': torch.tensor([[1, 2], [0, 0]]), 'img_metas': TRAIN_METAS}
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    train_in_parts(model, {'inputs': torch.zeros(2, 1), 'data_samples': samples}, wrapper, 2)
+    assert model.seen == [[[1, 2]], [[0, 0]]]
 
 
 def test_lists_of_samples_are_cut_and_never_into_more_parts_than_images():
