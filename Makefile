@@ -66,7 +66,7 @@ image:  ## build the image det/mmyolo:tmi
 	docker build $(BUILD_ARGS) -t $(IMAGE) -f ymir/Dockerfile .
 
 bench: $(READY)  ## speed and memory, side by side with a reference, as tables
-	for script in benchmarks/*.py; do echo "== $$script"; $(PY) $$script || exit 1; done
+	for script in benchmarks/*.py; do echo "== $$script"; $(PY) -m benchmarks.$$(basename $$script .py) || exit 1; done
 
 clean:  ## remove the environment and what runs left behind
 	rm -rf $(VENV) build dist work_dirs demo_out pie_demo_out pie_runs .pytest_cache .ruff_cache *.egg-info

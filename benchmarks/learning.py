@@ -1,8 +1,8 @@
 """How well trainings with few images learn: the executor's own recipe on generated scenes, with each choice changed.
 
-    python benchmarks/learning.py --out FOLDER [--images 30 60] [--batch 8 auto] [--start scratch weights] [--seeds 0 1]
+    python -m benchmarks.learning --out FOLDER [--images 30 60] [--batch 8 auto] [--start scratch weights] [--seeds 0 1]
                                   [--choices auto public ...] [--processes 2] [--table]
-    python benchmarks/learning.py                  # the quick form: one training of a minute, in a temporary folder
+    python -m benchmarks.learning                  # the quick form: one training of a minute, in a temporary folder
 
 Every run is one line in FOLDER/records.jsonl, written when it ends; a run that stands there is not made again, so a
 grid that was stopped goes on. `--table` prints what is there and trains nothing.
