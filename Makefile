@@ -22,7 +22,7 @@ BASE_IMAGE ?=
 BUILD_ARGS ?= $(if $(BASE_IMAGE),--build-arg BASE_IMAGE=$(BASE_IMAGE))
 
 .DEFAULT_GOAL := help
-.PHONY: help install lint format demo pie-demo test test-slow test-gpu test-image image bench clean
+.PHONY: help install lint format demo pie-demo test test-slow test-gpu test-image test-ray image bench clean
 
 help:  ## show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -51,7 +51,7 @@ pie-demo: $(READY)  ## train as a script of PIE-Engine AI on generated data, wit
 	$(PY) -m pie_local demo
 
 test: $(READY)  ## unit and integration tests
-	$(THREADS) $(PY) -m pytest -m 'not slow and not gpu and not image' $(PARALLEL) $(PYTEST_ARGS)
+	$(THREADS) $(PY) -m pytest -m 'not slow and not gpu and not image and not ray' $(PARALLEL) $(PYTEST_ARGS)
 
 test-slow: $(READY)  ## every config, and what else takes minutes
 	$(PY) -m pytest -m 'slow' $(PYTEST_ARGS)
@@ -61,6 +61,10 @@ test-gpu: $(READY)  ## what needs CUDA
 
 test-image: $(READY)  ## build the image and run it as the platform does; YMIR_TEST_BASE_IMAGE names the base
 	$(PY) -m pytest -m 'image' $(PYTEST_ARGS)
+
+test-ray: $(READY)  ## inference and mining on a Ray cluster of this machine's processes; installs Ray first
+	sh requirements/install.sh $(PY) requirements/ray.txt
+	$(PY) -m pytest -m 'ray' $(PYTEST_ARGS)
 
 image:  ## build the image det/mmyolo:tmi
 	docker build $(BUILD_ARGS) -t $(IMAGE) -f ymir/Dockerfile .

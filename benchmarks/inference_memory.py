@@ -51,8 +51,8 @@ def memory_of(pid: int) -> int:
     return total
 
 
-def prepare(root: Path, count: int, images: list[Path], models: list[Path], mining: bool) -> Path:
-    """Write /in of a task; returns its env.yaml."""
+def prepare(root: Path, count: int, images: list[Path], models: list[Path], mining: bool, **more: object) -> Path:
+    """Write /in of a task, with more keys in its config.yaml; returns its env.yaml."""
     (root / 'in/assets').mkdir(parents=True)
     (root / 'out').mkdir()
     lines = []
@@ -61,7 +61,7 @@ def prepare(root: Path, count: int, images: list[Path], models: list[Path], mini
         os.link(images[number % len(images)], link)
         lines.append(f'{link}\n')
     (root / 'in/candidate-index.tsv').write_text(''.join(lines))
-    config = {'class_names': CLASS_NAMES, 'gpu_id': '', 'model_params_path': [str(path) for path in models]}
+    config = {'class_names': CLASS_NAMES, 'gpu_id': '', 'model_params_path': [str(path) for path in models], **more}
     (root / 'in/config.yaml').write_text(yaml.safe_dump(config))
     env = {
         'task_id': 'memory',

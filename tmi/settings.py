@@ -14,6 +14,7 @@ from tmi.mining import ALGORITHMS, DEFAULT_ALGORITHM
 from tmi.mining.parameters import PARAMETERS, settings_with
 from tmi.recipe import AUTO, SCHEDULES
 
+RAY_ADDRESS = re.compile(r'|auto|(?:\[[0-9a-fA-F:]+\]|[\w.-]+):[0-9]{1,5}')
 GPU_NUMBER = re.compile('[0-9]|[1-9][0-9]{1,2}')
 
 
@@ -156,6 +157,18 @@ class PredictionSettings(Settings):
     iou_threshold: Fraction = 0.65
     samples_per_gpu: Positive = 16
     engine: Annotated[Literal['torch', 'onnxruntime', 'openvino', 'auto'], BeforeValidator(_lower)] = 'torch'
+    ray_address: str = ''
+
+    @field_validator('ray_address')
+    @classmethod
+    def _is_an_address(cls, value: str) -> str:
+        value = value.strip()
+        if not RAY_ADDRESS.fullmatch(value):
+            raise ValueError(
+                "the address of a Ray cluster is needed, HOST:PORT such as '10.0.0.5:6379', or auto for the cluster "
+                "that this machine belongs to, or '' for this machine alone"
+            )
+        return value
 
 
 class MiningSettings(

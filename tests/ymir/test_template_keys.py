@@ -100,6 +100,13 @@ class Run:
         return make_plan(params, 'candidates', 100, str(weights.parent), params.conf_threshold).engine
 
     @property
+    def block_size(self):
+        """How many images a machine of a cluster predicts together; Ray need not be installed for it."""
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr('tmi.inference.plan.check_ray', lambda address: None)
+            return self.plan.block_size
+
+    @property
     def worker_levels(self):
         """The levels from which on the first and second predicting process log."""
         (self.folder / PLAN_FILE).write_text('')
@@ -184,6 +191,7 @@ PREDICTION = {
     'workers_per_gpu': (0, lambda run: run.plan.workers),
     'precision': ('fp16', lambda run: run.plan.precision),
     'engine': ('onnxruntime', lambda run: run.engine),
+    'ray_address': ('10.0.0.5:6379', lambda run: run.block_size),
     'log_level': ('debug', lambda run: run.worker_levels),
     'ymir_debug': (True, lambda run: run.ending),
 }

@@ -18,7 +18,7 @@ class FiniteCheck:
 
     def __init__(self, source: str | Path, half_precision: bool) -> None:
         self.images = self.unusable = 0
-        self._source, self._half_precision = source, half_precision
+        self._source, self.half_precision = source, half_precision
         self._judged = False
 
     def add(self, images: int, unusable: int) -> None:
@@ -47,7 +47,7 @@ class FiniteCheck:
 
     def _judge(self) -> None:
         self._judged = True
-        reject_unusable(self.images, self.unusable, self._half_precision, self._source)
+        reject_unusable(self.images, self.unusable, self.half_precision, self._source)
 
 
 def reject_unusable(images: int, unusable: int, half_precision: bool, source: str | Path) -> None:

@@ -6,6 +6,7 @@ each of which decodes its own images: all cores stay busy and nobody waits for a
 YMIR_CPU_PROCESSES sets their number.
 """
 
+import hashlib
 import json
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from tmi.devices import available_cpus, cpu_processes
 from tmi.inference.engines import TORCH, usable_engine
+from tmi.inference.ray_packages import check_ray
 from tmi.settings import MiningSettings, PredictionSettings
 from tmi.zoo.weights import choose_inference_model
 
@@ -21,6 +23,8 @@ CPU_BATCH = 8  # images that are loaded together
 MAX_CPU_PROCESSES = 8  # each has its own copy of the model and the libraries, about half a GB
 IMAGES_PER_CPU_PROCESS = 32  # fewer do not repay the seconds that a process needs to start
 DEFAULT_WORKERS = 4  # of a GPU, that load images
+BLOCKS = 256  # of a cluster, where that gives sizes between these two
+LEAST_BLOCK, MOST_BLOCK = 32, 1024  # images; what a lost machine costs, and what starting on a block does not
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ class PredictionPlan:
         log_level: From which level on the processes log.
         mining: `MiningSettings` as JSON values if mining looks at the images too, None for boxes alone.
         engine: What runs the network: 'torch', 'onnxruntime', 'openvino', or 'auto' for the fastest.
+        ray_address: Of the Ray cluster whose machines predict, '' for processes of this one.
+        block_size: Images that a machine of the cluster predicts together, 0 without a cluster.
         identity: Hash of the weights, the config and the list of images, set by `predict`: files of the same names may
             hold something else by the time a task is started again.
         masks: Whether the mask of each object is predicted too.
@@ -67,6 +73,8 @@ class PredictionPlan:
     log_level: str = 'info'
     mining: dict[str, Any] | None = None
     engine: str = TORCH
+    ray_address: str = ''
+    block_size: int = 0
     identity: str = ''
     masks: bool = False
 
@@ -82,6 +90,8 @@ class PredictionPlan:
             'log_level': '',
             'mining': None,
             'masks': False,
+            'ray_address': '',
+            'block_size': 0,
         }
         if other.mining not in (None, self.mining) or other.masks and not self.masks:
             return False
@@ -93,10 +103,19 @@ class PredictionPlan:
         Machines may differ in cores, for the number of processes that began is kept; GPUs must be as many. On a GPU
         the size of a batch counts, as it changes boxes by rounding.
         """
-        free = {'workers': 0, 'threads': 0, 'log_level': '', 'gpu_ids': []}
+        return len(self.gpu_ids) == len(other.gpu_ids) and self._as_decided() == other._as_decided()
+
+    def _as_decided(self) -> 'PredictionPlan':
+        """Return the plan without what changes no prediction and not which images a process has."""
+        free = {'workers': 0, 'threads': 0, 'log_level': '', 'gpu_ids': [], 'ray_address': ''}
         if not self.gpu_ids:
             free.update(world_size=0, batch_size=0)
-        return len(self.gpu_ids) == len(other.gpu_ids) and replace(self, **free) == replace(other, **free)
+        return replace(self, **free)
+
+    def key(self) -> str:
+        """Return a hash of what decides the predictions and which images belong together."""
+        values = json.dumps([len(self.gpu_ids), asdict(self._as_decided())], sort_keys=True)
+        return hashlib.sha256(values.encode('ascii')).hexdigest()
 
     def with_processes(self, world_size: int) -> 'PredictionPlan':
         """Return the plan for another number of processes on the same cores."""
@@ -111,7 +130,11 @@ class PredictionPlan:
     @classmethod
     def load(cls, path: Path) -> 'PredictionPlan':
         """Read what `save` wrote."""
-        values = json.loads(path.read_text(encoding='ascii'))
+        return cls.of(json.loads(path.read_text(encoding='ascii')))
+
+    @classmethod
+    def of(cls, values: dict[str, Any]) -> 'PredictionPlan':
+        """Make a plan of its fields as JSON holds them."""
         size = values['image_size']
         return cls(**{**values, 'image_size': tuple(size) if size else None})
 
@@ -123,6 +146,15 @@ def predicting_processes(num_images: int) -> int:
         num_images: How many images there are.
     """
     return cpu_processes(min(available_cpus(), MAX_CPU_PROCESSES, 1 + num_images // IMAGES_PER_CPU_PROCESS))
+
+
+def block_size(num_images: int) -> int:
+    """Return how many images a machine of a cluster predicts together; the same for any cluster.
+
+    Args:
+        num_images: How many images there are.
+    """
+    return min(max(num_images // BLOCKS, LEAST_BLOCK), MOST_BLOCK)
 
 
 def make_plan(
@@ -149,8 +181,10 @@ def make_plan(
         The plan.
 
     Raises:
-        TaskError: ModelError without weights.
+        TaskError: ModelError without weights, SettingError for a Ray cluster without Ray.
     """
+    if params.ray_address:
+        check_ray(params.ray_address)
     model = choose_inference_model(params.model_params_path, models_dir)
     size = params.img_size
     if isinstance(size, int):
@@ -164,6 +198,8 @@ def make_plan(
         world_size = predicting_processes(num_images)
         workers, threads = 0, max(available_cpus() // world_size, 1)
         batch_size = CPU_BATCH
+    if params.ray_address:  # its machines have their own cores and GPUs
+        world_size = threads = 1
     return PredictionPlan(
         source=source,
         num_images=num_images,
@@ -180,7 +216,9 @@ def make_plan(
         workers=workers,
         threads=threads,
         log_level=params.log_level,
-        mining=mining.model_dump(mode='json') if mining else None,
+        mining=mining.model_dump(mode='json', exclude={'ray_address'}) if mining else None,
         engine=usable_engine(params.engine, params.gpu_ids, params.precision),
         masks=masks,
+        ray_address=params.ray_address,
+        block_size=block_size(num_images) if params.ray_address else 0,
     )

@@ -13,9 +13,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from tmi.errors import MEMORY_ADVICE_VARIABLE
+from tmi.inference.blocks import finished_blocks
 from tmi.inference.engines import ENGINE_FOLDER
 from tmi.inference.image_list import IMAGE_LIST_FILE, write_image_list
 from tmi.inference.plan import PLAN_FILE, PredictionPlan
+from tmi.inference.ray_run import run_blocks
 from tmi.inference.shards import Prediction, merge_shards
 from tmi.inference.supervise import finished_images, run_processes
 
@@ -53,7 +55,10 @@ def predict(
         source = kept
     else:
         source = _prepare(plan, kept, folder)
-        _run_processes(source, folder, on_progress)
+        if source.block_size:
+            run_blocks(source, folder, on_progress)
+        else:
+            _run_processes(source, folder, on_progress)
         shutil.rmtree(folder / ENGINE_FOLDER, ignore_errors=True)
         done.touch()
     merged = merge_shards(folder, source.world_size, source.num_images)
@@ -76,13 +81,16 @@ def _prepare(plan: PredictionPlan, kept: PredictionPlan | None, folder: Path) ->
         for path in folder.glob('*.tmp'):
             path.unlink()
         finished = sum(finished_images(plan, folder, rank).images for rank in range(plan.world_size))
+        if plan.block_size and not finished:
+            finished = sum(block.stop - block.first for block in finished_blocks(plan, folder))
         logger.info('Going on where an earlier run ended: %d of %d images are predicted', finished, plan.num_images)
     else:
         if kept is not None:
+            what = 'other weights, settings or images'
+            if bool(kept.block_size) != bool(plan.block_size):
+                what = f'a run {"on" if kept.block_size else "without"} a Ray cluster'
             logger.info(
-                'Predictions that an earlier run left in %s are of other weights, settings or images, so all images '
-                'are predicted anew',
-                folder,
+                'Predictions that an earlier run left in %s are of %s, so all images are predicted anew', folder, what
             )
         for path in folder.iterdir():
             if path.name != NEW_LIST:

@@ -83,7 +83,9 @@ class Finished(NamedTuple):
     size: int = 0
 
 
-def finished_part(folder: Path, rank: int, world_size: int, limit: int | None = None) -> Finished:
+def finished_part(
+    folder: Path, rank: int, world_size: int, limit: int | None = None, first: int | None = None
+) -> Finished:
     """Find what a process has finished: the lines up to the first that is cut short or not the one that follows.
 
     Args:
@@ -91,15 +93,17 @@ def finished_part(folder: Path, rank: int, world_size: int, limit: int | None = 
         rank: Number of the process.
         world_size: How many processes there are.
         limit: Do not count more images, None for all.
+        first: Position of the first image in the list, None for the number of the process.
 
     Returns:
         The part; nothing if there is no file.
     """
     images = size = 0
+    first = rank if first is None else first
     try:
         with open(shard_path(folder, rank), 'rb') as file:
             for line in file:
-                index = rank + images * world_size
+                index = first + images * world_size
                 if images == limit or not (line.startswith(b'[%d,' % index) and line.endswith(b']\n')):
                     break
                 images, size = images + 1, size + len(line)

@@ -43,20 +43,21 @@ AHEAD = 4  # batches for each loader process, and for none, that may be in work 
 END_SECONDS = 10  # to wait for a killed process; one that waits for a dead file system does not end
 
 
-def finished_images(plan: PredictionPlan, folder: Path, rank: int) -> Finished:
+def finished_images(plan: PredictionPlan, folder: Path, rank: int, first: int | None = None) -> Finished:
     """Return what a process has finished of its files.
 
     Args:
         plan: Of the task.
         folder: Where the files lie.
         rank: Number of the process.
+        first: Position of its first image in the list, None for that which follows from its number.
     """
     rows = None
     if plan.mining is not None:
         from tmi.inference.embeddings import finished_rows  # needs numpy, which inference does without here
 
         rows = finished_rows(folder, rank)
-    return finished_part(folder, rank, plan.world_size, rows)
+    return finished_part(folder, rank, plan.world_size, rows, first)
 
 
 def run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> None:

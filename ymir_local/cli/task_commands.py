@@ -69,6 +69,15 @@ Resume = Annotated[
         'KEY=VALUE: one that was stopped or has failed; or a finished one, for more epochs (max_epochs).',
     ),
 ]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        '--ray',
+        metavar='ADDRESS',
+        help='Predict on the machines of a Ray cluster that share the folders of DATA and --out: HOST:PORT of its '
+        'head, or auto (the key ray_address).',
+    ),
+]
 CandidateModel = Annotated[
     str,
     typer.Option(
@@ -96,6 +105,7 @@ def train(
     Example: ymir train coco/ --model yolov8_n max_epochs=50 samples_per_gpu=16
     """
     with task.reporting() as output:
+        minutes_text = None if minutes is None else f'{minutes:g}'
         if resume is not None:
             from .resume_training import resume_training
 
@@ -111,7 +121,7 @@ def train(
             }
             words = [str(data), *(overrides or [])] if data else list(overrides or [])
             _check_only_settings(words, [name for name, value in given.items() if value is not None])
-            resume_training(output, resume, task, _with_minutes(words, minutes) or [])
+            resume_training(output, resume, task, _with_key(words, 'max_minutes', '--minutes', minutes_text) or [])
         if data is None:
             raise UsageMistake(
                 "Missing argument 'DATA': Folder of a COCO, VOC, YOLO, labelme or VIA data set, of images, or of a "
@@ -124,7 +134,8 @@ def train(
 
         engine = Engine.of(task)
         object_type = INSTANCE_SEGMENTATION if task.masks else DETECTION
-        template, edits = _parameters(output, engine, 'training', _with_minutes(overrides, minutes), object_type)
+        overrides = _with_key(overrides, 'max_minutes', '--minutes', minutes_text)
+        template, edits = _parameters(output, engine, 'training', overrides, object_type)
         if val and val_share is not None:
             raise UsageMistake('--val names the validation set, and --val-share would split one off; give one of them')
         source, model_name = _pretrained(model, edits, template)
@@ -162,27 +173,38 @@ def infer(
     mine: Annotated[
         bool, typer.Option('--mine', help='Mine in the same run; the keys are those of mining then.')
     ] = False,
+    ray: Ray = None,
 ) -> None:
     """Find objects in images with a trained model.
 
     Example: ymir infer photos/ --model model.tar conf_threshold=0.3
     """
-    _candidates(data, model, task, overrides, mining=mine, infer=True)
+    _candidates(data, model, task, overrides, ray, mining=mine, infer=True)
 
 
 @options.spread
 def mine(
-    data: options.Data, model: CandidateModel, task: options.TaskOptions, overrides: options.Overrides = None
+    data: options.Data,
+    model: CandidateModel,
+    task: options.TaskOptions,
+    overrides: options.Overrides = None,
+    ray: Ray = None,
 ) -> None:
     """Order images by how much labelling them would help the model.
 
     Example: ymir mine photos/ --model model.tar mining_algorithm=entropy
     """
-    _candidates(data, model, task, overrides, mining=True)
+    _candidates(data, model, task, overrides, ray, mining=True)
 
 
 def _candidates(
-    data: Path, model: str, task: options.TaskOptions, overrides: list[str] | None, mining: bool, infer: bool = False
+    data: Path,
+    model: str,
+    task: options.TaskOptions,
+    overrides: list[str] | None,
+    ray: str | None,
+    mining: bool,
+    infer: bool = False,
 ) -> None:
     with task.reporting() as output:
         from ..platform.prepare import DETECTION, INSTANCE_SEGMENTATION, prepare_candidates, submitted
@@ -193,6 +215,12 @@ def _candidates(
         wanted = tasks.Wanted(mining=mining, infer=infer)
         engine = Engine.of(task)
         task_type = 'mining' if mining else 'infer'
+        if ray and engine.image:
+            raise UsageMistake(
+                '--ray is for the executor of this environment: a container of --image is no machine of a cluster; '
+                'where it is one, give ray_address=ADDRESS'
+            )
+        overrides = _with_key(overrides, 'ray_address', '--ray', ray)
         template, edits = _parameters(output, engine, task_type, overrides, DETECTION)
         names = class_names(task.classes)
         _need(model, '--model')
@@ -237,14 +265,21 @@ def _check_only_settings(words: list[str], given: list[str]) -> None:
         )
 
 
-def _with_minutes(overrides: list[str] | None, minutes: float | None) -> list[str] | None:
-    """Add what `--minutes` means to the hyper-parameters of a training."""
-    if minutes is None:
+def _with_key(overrides: list[str] | None, key: str, option: str, value: str | None) -> list[str] | None:
+    """Add what an option means to the hyper-parameters of a task.
+
+    Args:
+        overrides: `KEY=VALUE` of the command line.
+        key: That the option sets.
+        option: Its name.
+        value: Of the option; None if it was not given.
+    """
+    if value is None:
         return overrides
-    given = next((item for item in overrides or [] if item.partition('=')[0].strip() == 'max_minutes'), None)
+    given = next((item for item in overrides or [] if item.partition('=')[0].strip() == key), None)
     if given:
-        raise UsageMistake(f'--minutes {minutes:g} and {given} say the same thing; give one')
-    return [*(overrides or []), f'max_minutes={minutes:g}']
+        raise UsageMistake(f'{option} {value} and {given} say the same thing; give one')
+    return [*(overrides or []), f'{key}={value}']
 
 
 def class_names(text: str | None) -> list[str] | None:

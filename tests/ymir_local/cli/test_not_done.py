@@ -161,6 +161,8 @@ def test_options_without_effect(ymir, with_val, coco_folder, fake, trained):
             (['train', with_val, '--val', coco_folder, *fake], 0, '2 validation images of'),
             (['train', coco_folder, '--val', with_val, '--val-share', '0.5', *fake], 2, 'give one of them'),
             (['train', coco_folder, '--minutes', '5', 'max_minutes=6', *fake], 2, 'say the same thing; give one'),
+            (['mine', with_val, '-m', trained, '--ray', 'auto', 'ray_address=auto', *fake], 2, 'say the same thing'),
+            (['infer', with_val, '-m', trained, '--ray', 'auto', '--image', 'x'], 2, 'no machine of a cluster'),
             (['convert', with_val, 'new', '--to', 'coco', '--val', '0.5'], 0, '--val 0.5 is not used, for'),
             (['check', '--image', 'x', '--run', '--classes', 'cat'], 2, '--classes names the classes of --model'),
             (['report', trained, '--format', 'coco'], 2, '--format is that of --labels'),

@@ -111,12 +111,14 @@ def test_mining_says_that_near_duplicates_stand_further_back(ymir, coco_folder, 
 def test_mining_and_both_in_one_run(ymir, coco_folder, fake, trained):
     code, text, _ = ymir('mine', coco_folder, '--model', trained, *fake, '--out', 'mined')
     assert code == 0 and 'Most worth labelling' in text and ' coco/images/000000.jpg ' in text
-    code, text, _ = ymir('infer', coco_folder, '--mine', '--model', trained, *fake, '--out', 'both', '--json')
+    options = ['--model', trained, *fake, '--ray', '10.0.0.5:6379', '--out', 'both', '--json']
+    code, text, _ = ymir('infer', coco_folder, '--mine', *options)
     result = json.loads(text)
     assert (code, result['task'], result['ranked'], result['images']) == (0, 'mining+infer', 6, 6)
     assert result['top'][0]['image'].startswith(str(coco_folder))
     config = yaml.safe_load(Path('both/in/config.yaml').read_text())
     assert 'mining_algorithm' in config and 'conf_threshold' not in config
+    assert config['ray_address'] == '10.0.0.5:6379'
 
 
 def test_the_same_image_twice_is_used_once(ymir, coco_folder, fake, trained):

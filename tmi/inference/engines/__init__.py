@@ -15,6 +15,7 @@ from importlib.util import find_spec
 TORCH = 'torch'
 AUTO = 'auto'
 ENGINE_FOLDER = 'engine'  # below the predictions of a task, while they are made
+CHOICE_FILE = 'choice.json'  # in it
 PACKAGES = {'onnxruntime': ('onnx', 'onnxruntime'), 'openvino': ('onnx', 'openvino')}
 """Engine -> the packages that it needs; onnx writes the file that both read."""
 
@@ -59,3 +60,15 @@ def usable_engine(asked: str, gpu_ids: Sequence[int], precision: str) -> str:
         reason = f'the package {" and ".join(missing)} is not installed (pip install {" ".join(missing)})'
     logger.log(logging.INFO if asked == AUTO else logging.WARNING, 'engine is %s, torch is used: %s', asked, reason)
     return TORCH
+
+
+def log_choice(asked: str, engine: str, reason: str) -> None:
+    """Say which engine a task uses.
+
+    Args:
+        asked: By the task.
+        engine: That is used.
+        reason: Why.
+    """
+    level = logging.WARNING if engine == TORCH and asked != AUTO else logging.INFO
+    logger.log(level, 'engine is %s, %s is used: %s', asked, engine, reason)

@@ -6,7 +6,6 @@ goes on with torch, and the log says why. All processes use one engine, so boxes
 """
 
 import json
-import logging
 import shutil
 import signal
 import subprocess
@@ -22,21 +21,18 @@ from torch import Tensor
 
 from mmyolo.utils.onnx_trace import INPUT, trace_to_onnx
 from tmi.families.base import Predictor
-from tmi.inference.engines import AUTO, ENGINE_FOLDER, TORCH, installed_engines
+from tmi.inference.engines import AUTO, CHOICE_FILE, ENGINE_FOLDER, TORCH, installed_engines, log_choice
 from tmi.inference.engines.agreement import describe_disagreement
 from tmi.inference.engines.sessions import SESSIONS
 from tmi.inference.engines.trial import INPUT_FILE, NETWORK_FILE, outputs_file, read_outputs, seconds_of_a_pass
 from tmi.inference.plan import PredictionPlan
 
-CHOICE_FILE = 'choice.json'
 TRIAL_LIMIT = 300  # seconds; for engines that hang
 MEASURE_SECONDS = 1.0
 WORTH_SECONDS = 30  # of a task with torch; trying the others takes some 6 seconds, and they save a fifth at best
 LEAST_GAIN = 1.05  # an engine that is faster than torch by less, which measuring cannot tell apart, is not taken
 POLL_SECONDS = 0.05
 WAIT_SECONDS = 1.0  # between signs of life while an engine is tried
-
-logger = logging.getLogger('tmi')
 
 
 class Choice(NamedTuple):
@@ -77,8 +73,7 @@ def use_engine(
     if rank == 0 and not (folder / CHOICE_FILE).exists():  # else a process that was lost has chosen
         choice = choose_engine(predictor, plan, folder, pixels, on_wait)
         _write_choice(folder, choice)
-        level = logging.WARNING if choice.engine == TORCH and plan.engine != AUTO else logging.INFO
-        logger.log(level, 'engine is %s, %s is used: %s', plan.engine, choice.engine, choice.reason)
+        log_choice(plan.engine, choice.engine, choice.reason)
     else:
         choice = _wait_for_choice(folder, on_wait)
     if choice.engine != TORCH:
