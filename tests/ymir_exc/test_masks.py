@@ -1,6 +1,7 @@
 """Masks of objects: checked, converted with their boxes, and written as the result of instance segmentation."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -177,3 +178,20 @@ def test_a_bad_value_leaves_the_earlier_result(task, changes):
     with pytest.raises(ResultError, match='a.jpg: object 1|finite'), SegmentationResultWriter(['cat']) as writer:
         writer.write_new('/in/assets/a.jpg', (WIDTH, HEIGHT), [instance(**changes)])
     assert task.infer_file.read_text() == 'earlier'
+
+
+def test_memory_does_not_grow_with_what_was_written(task):
+    item = instance()
+
+    def peak(count):
+        tracemalloc.start()
+        with SegmentationResultWriter(['cat']) as writer:
+            for number in range(count):
+                writer.write_new(f'/in/assets/{number}.jpg', (WIDTH, HEIGHT), [item])
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    size_of_an_image = 300  # bytes in the file; the table of names holds 682 before it grows
+    few, many = peak(50), peak(550)
+    assert many - few < 0.2 * 500 * size_of_an_image

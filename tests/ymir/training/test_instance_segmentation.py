@@ -211,21 +211,24 @@ def precision_of(task, images):
     return mean_defined(precision[:, :, :, 0, -1])
 
 
+def train(folder, labelled, model_name):
+    """Train for a while; gives the metrics of the best stage."""
+    edits = dict(img_size=96, max_epochs=40, samples_per_gpu=8, workers_per_gpu=0, precision='fp32', pretrained='none')
+    task = prepare(folder, labelled, 8, model_name=model_name, **edits)
+    done = run_start(task, folder, timeout=3000)
+    assert done.returncode == 0, done.stdout
+    assert [finding for finding in check_out(task.out_dir) if finding.ok is False] == []
+    return read_training_result(task.out_dir / 'models').stages['best'].metrics
+
+
 @pytest.mark.slow
 @pytest.mark.integration
 def test_polygons_and_run_length_codes_train_to_the_same_metric(tmp_path):
     images, candidates = draw_scenes(tmp_path / 'data', 40), draw_scenes(tmp_path / 'candidates', 12, seed=1)
-    edits = dict(
-        model_name='yolov5_ins_n', img_size=96, max_epochs=40, samples_per_gpu=8, workers_per_gpu=0, precision='fp32'
-    )
-    metrics = []
-    for kind, labelled in (('polygons', images), ('codes', with_rle(images))):
-        task = prepare(tmp_path / kind, labelled, 8, **edits, pretrained='none')
-        done = run_start(task, tmp_path, timeout=3000)
-        assert done.returncode == 0, done.stdout
-        assert [finding for finding in check_out(task.out_dir) if finding.ok is False] == []
-        result = read_training_result(task.out_dir / 'models')
-        metrics.append(result.stages['best'].metrics)
+    metrics = [
+        train(tmp_path / kind, labelled, 'yolov5_ins_n')
+        for kind, labelled in (('polygons', images), ('codes', with_rle(images)))
+    ]
     assert min(item['maskAP'] for item in metrics) > 0.4 and min(item['boxAP'] for item in metrics) > 0.3
     assert np.isclose(metrics[0]['maskAP'], metrics[1]['maskAP'], atol=0.15)
 
@@ -237,3 +240,9 @@ def test_polygons_and_run_length_codes_train_to_the_same_metric(tmp_path):
     assert rules.segmentation_result_violations((task.out_dir / 'infer-result.json').read_text()) == []
     assert [finding for finding in check_out(task.out_dir) if finding.ok is False] == []
     assert precision_of(task, candidates) > 0.3
+
+
+@pytest.mark.slow
+@pytest.mark.integration
+def test_rtmdet_learns_masks_too(tmp_path):
+    assert train(tmp_path, draw_scenes(tmp_path / 'data', 40), 'rtmdet_ins_tiny')['maskAP'] > 0.3
