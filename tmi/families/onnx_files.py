@@ -13,7 +13,7 @@ from tmi.families.image_size import Size
 from vidt.export import OUTPUTS, ExportedDetector
 
 MAX_BOXES = 300
-DETECTIONS_FROM = 0.05  # score of the boxes of a network without suppression that are compared
+DETECTIONS_FROM = 0.001  # score of the boxes of a network without suppression that are compared
 
 
 def export_dense(model: nn.Module, file: Path, size: Size, image: np.ndarray) -> CheckReport:

@@ -76,6 +76,8 @@ def export(task: ExportTask, folder: Path) -> dict[str, Any]:
         raise ExportError(f'its process failed: {last or done.returncode}') from error
     if 'error' in report:
         raise ExportError(report['error'])
+    if not report['boxes']:
+        raise ExportError('PyTorch finds no box in the validation image, so there is nothing to compare')
     if not report['passed']:
         raise ExportError(
             f'of {report["boxes"]} boxes in {report["images"]} images ONNX Runtime finds {report["matched"]} as '

@@ -4,7 +4,9 @@ import csv
 import json
 import logging
 import shutil
+import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import cv2
@@ -16,7 +18,9 @@ from matplotlib.figure import Figure
 from mmengine.config import Config
 
 from mmyolo.evaluation.validation_result import ClassCurves, ValidationResult
+from tests.ymir.vidt_models import random_model, small_config
 from tmi.evaluation import curves
+from tmi.families import family_of
 from tmi.settings import TrainingSettings
 from tmi.training import onnx_export
 from tmi.training.data import TrainingData
@@ -247,6 +251,12 @@ def test_equal_data_has_an_equal_hash(tmp_path):
     assert len({first, digest(images, changed), digest(images[:1], boxes[:1]), digest(images, boxes[:1])}) == 4
 
 
+def replace_process(monkeypatch, run):
+    """Let a function take the place of the process that exports."""
+    stand_in = SimpleNamespace(run=run, TimeoutExpired=subprocess.TimeoutExpired)
+    monkeypatch.setattr(onnx_export, 'subprocess', stand_in)
+
+
 @pytest.fixture
 def exported(task, tmp_path, monkeypatch, quick):
     """A trained model of random weights, and an export that runs in this process."""
@@ -280,7 +290,7 @@ def exported(task, tmp_path, monkeypatch, quick):
         onnx_export.main()
         return SimpleNamespace(returncode=0, stderr='')
 
-    monkeypatch.setattr(onnx_export.subprocess, 'run', here)
+    replace_process(monkeypatch, here)
     return task
 
 
@@ -329,13 +339,40 @@ def test_an_export_that_fails_is_a_warning_and_the_weights_stay(exported, tmp_pa
 def test_an_export_that_crashes_is_a_warning(task, tmp_path, monkeypatch, caplog, quick, code, words):
     train(task, [validated()])
     done = SimpleNamespace(returncode=code, stderr='first\nlast\n')
-    monkeypatch.setattr(onnx_export.subprocess, 'run', lambda *_, **__: done)
+    replace_process(monkeypatch, lambda *_, **__: done)
     with caplog.at_level(logging.WARNING, 'ymir'):
         finish(task, tmp_path, export_onnx=True)
     assert f'epoch_1.pth could not be exported, its weights are kept: its process {words}' in caplog.text.replace(
         'process was', 'process'
     )
     assert named(task) == ALL and not (task.out_dir / 'ymir_training/onnx').exists()
+
+
+def test_an_export_that_nothing_can_be_compared_on_is_a_warning(task, tmp_path, monkeypatch, caplog, quick):
+    train(task, [validated()])
+
+    def run(command, **options):
+        (Path(command[-1]) / 'report.json').write_text(json.dumps({'boxes': 0, 'passed': True}))
+        return SimpleNamespace(returncode=0, stderr='')
+
+    replace_process(monkeypatch, run)
+    with caplog.at_level(logging.WARNING, 'ymir'):
+        finish(task, tmp_path, export_onnx=True)
+    assert 'its weights are kept: PyTorch finds no box' in caplog.text
+    assert check_result(task)['model_stages']['best']['files'] == ['epoch_1.pth', CONFIG]
+
+
+@pytest.mark.slow
+def test_models_without_suppression_are_exported_too(tmp_path):
+    import onnxruntime
+
+    config = small_config()
+    model = random_model(config).eval()
+    image = np.random.default_rng(0).integers(0, 255, (48, 80, 3), dtype=np.uint8)
+    report = family_of(config.model).export_onnx(model, tmp_path / 'a.onnx', (96, 64), image)
+    assert report.passed and report.boxes > 10
+    session = onnxruntime.InferenceSession(str(tmp_path / 'a.onnx'), providers=['CPUExecutionProvider'])
+    assert session.get_inputs()[0].shape[1:] == [3, 64, 96]
 
 
 def _write(task, name, text):
