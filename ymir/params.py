@@ -61,6 +61,8 @@ class Params(Settings):
     foreign_keys: ClassVar[frozenset[str]] = frozenset()
     # Keys that are read and not offered, because they have one value only.
     hidden_keys: ClassVar[frozenset[str]] = frozenset()
+    # Keys that are not offered where objects have masks, because models of masks cannot follow them.
+    box_keys: ClassVar[frozenset[str]] = frozenset()
     # Defaults that differ where objects have masks.
     mask_defaults: ClassVar[Mapping[str, Any]] = {}
     # Keys of other executors, read as keys of this image.
@@ -75,7 +77,7 @@ class Params(Settings):
         Args:
             masks: Of instance segmentation, not of detection.
         """
-        left_out = PLATFORM_KEYS | cls.hidden_keys | {MASKS}
+        left_out = PLATFORM_KEYS | cls.hidden_keys | {MASKS} | (cls.box_keys if masks else frozenset())
         defaults = {name: field.default for name, field in cls.model_fields.items() if name not in left_out}
         return {**defaults, **(cls.mask_defaults if masks else {})}
 
@@ -84,6 +86,7 @@ class TrainingParams(TrainingSettings, Params):
     """Training."""
 
     hidden_keys: ClassVar[frozenset[str]] = frozenset({'metric'})
+    box_keys: ClassVar[frozenset[str]] = frozenset({'export_onnx'})
     aliases: ClassVar[Mapping[str, Alias]] = TRAINING
     mask_defaults: ClassVar[Mapping[str, Any]] = {'model_name': 'yolov5_ins_s', 'export_format': 'seg-coco:raw'}
 
