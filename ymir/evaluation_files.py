@@ -25,7 +25,7 @@ from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingTask
 from tmi.training.data import image_files
 from tmi.training.metrics import ValidationResult
-from tmi.training.onnx_export import MODEL_FILE, ExportError, ExportTask, export
+from tmi.training.onnx_export import LIMIT, MODEL_FILE, ExportError, ExportTask, export
 from tmi.zoo.weights import choose_inference_model
 from ymir.errors import as_task_error
 from ymir.output_paths import ATTACHMENTS, EXPORT
@@ -179,7 +179,9 @@ def _export_onnx(
         config = str(model.config) if model.config else None
         images = _images_to_compare(task, result)
         size = summary.input_size
-        report = export(ExportTask(str(model.checkpoint), config, task.class_names, size, images), folder)
+        limit = LIMIT if task.deadline is None else min(task.deadline - SECONDS_TO_WRITE - time.monotonic(), LIMIT)
+        exported = ExportTask(str(model.checkpoint), config, task.class_names, size, images)
+        report = export(exported, folder, max(limit, 1.0))
         with open(folder / MODEL_FILE, 'rb') as source:
             path = write_later_file(ONNX_FILE, stage.weights, lambda stream: shutil.copyfileobj(source, stream))
     except ExportError as error:

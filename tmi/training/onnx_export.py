@@ -47,12 +47,13 @@ class ExportTask:
     images: Sequence[str]
 
 
-def export(task: ExportTask, folder: Path) -> dict[str, Any]:
+def export(task: ExportTask, folder: Path, limit: float = LIMIT) -> dict[str, Any]:
     """Export in another process.
 
     Args:
         task: What to export.
         folder: An empty one for files; `MODEL_FILE` lies in it when this returns.
+        limit: Seconds that it may take.
 
     Returns:
         The fields of `mmyolo.tools.export.check.CheckReport`.
@@ -64,9 +65,9 @@ def export(task: ExportTask, folder: Path) -> dict[str, Any]:
     command = [sys.executable, '-m', 'tmi.training.onnx_export', str(folder)]
     hidden = {**os.environ, 'CUDA_VISIBLE_DEVICES': '-1'}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, errors='replace', timeout=LIMIT, env=hidden)
+        done = subprocess.run(command, capture_output=True, text=True, errors='replace', timeout=limit, env=hidden)
     except subprocess.TimeoutExpired as error:
-        raise ExportError(f'it did not end within {LIMIT} seconds') from error
+        raise ExportError(f'it did not end within {limit:.0f} seconds') from error
     if done.returncode < 0:
         raise ExportError(f'its process was ended by {signal.Signals(-done.returncode).name}')
     try:

@@ -45,7 +45,7 @@ VALIDATION_SECONDS, VALIDATION_SHARE = 1.0, 0.5
 # each image looked at, this share of what training on one takes. On a machine that others load, processes that start
 # together slow one another down: at its own start this process was computing in a small share of the time then. But
 # they do so no more than to share what one had, and half as much again is computed before and after them.
-ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 5.5, 1.25, 0.5
+ENDING_SECONDS, STARTS, EXAMINATION_SHARE = 4.0, 1.25, 0.5
 EXPORT_SECONDS = 15.0  # besides, where the best model is exported
 BUSY_SHARE, ALONE = 0.7, 0.5
 LAST_PHASE = 0.85  # of a run without a change of pipeline

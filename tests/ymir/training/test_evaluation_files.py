@@ -6,6 +6,7 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -91,7 +92,7 @@ def train(task, results, epoch=0, values=None):
         validate(hook, runner, values[number] if values else 0.5 + number / 100)
 
 
-def finish(task, tmp_path, **edits):
+def finish(task, tmp_path, deadline=None, **edits):
     """What follows the training."""
     images = []
     for number in (1, 2):
@@ -104,7 +105,7 @@ def finish(task, tmp_path, **edits):
     params = TrainingSettings(class_names=['one', '二'], **edits)
     data = TrainingData(tmp_path / 'val.json', tmp_path / 'val.json', ())
     models = task.out_dir / 'models'
-    plan = SimpleNamespace(models_dir=models, data=data, params=params, class_names=('one', '二'), deadline=None)
+    plan = SimpleNamespace(models_dir=models, data=data, params=params, class_names=('one', '二'), deadline=deadline)
     run = Config({'default_hooks': {'checkpoint': {'metric_prefix': 'coco/bbox_'}}})
     write_evaluation(plan, run, run_config)
     return models / 'attachments/evaluation'
@@ -348,6 +349,21 @@ def test_an_export_that_crashes_is_a_warning(task, tmp_path, monkeypatch, caplog
     assert named(task) == ALL and not (task.out_dir / 'ymir_training/onnx').exists()
 
 
+def test_a_time_budget_bounds_the_export(task, tmp_path, monkeypatch, caplog, quick):
+    train(task, [validated()])
+
+    def run(command, timeout, **options):
+        assert 30 < timeout <= 60 - evaluation_files.SECONDS_TO_WRITE
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    replace_process(monkeypatch, run)
+    with caplog.at_level(logging.WARNING, 'ymir'):
+        finish(task, tmp_path, time.monotonic() + 60, export_onnx=True)
+    assert 'it did not end within' in caplog.text and named(task) == ALL
+    folder = finish(task, tmp_path, time.monotonic() + 1)
+    assert 'the time is over before tables and pictures' in caplog.text and len(list(folder.iterdir())) == len(ALL)
+
+
 def test_an_export_that_nothing_can_be_compared_on_is_a_warning(task, tmp_path, monkeypatch, caplog, quick):
     train(task, [validated()])
 
@@ -389,7 +405,7 @@ def test_patterns_leave_the_onnx_file_out(task, tmp_path, monkeypatch, quick):
     parameters = yaml.safe_load(config.read_text())
     config.write_text(yaml.safe_dump({**parameters, 'ymir_saved_file_patterns': r'\.py$'}))
     monkeypatch.setattr(
-        evaluation_files, 'export', lambda task, folder: (folder / 'model.onnx').write_text('x') and {'boxes': 1}
+        evaluation_files, 'export', lambda task, folder, limit: (folder / 'model.onnx').write_text('x') and {'boxes': 1}
     )
     finish(task, tmp_path, export_onnx=True)
     assert 'model.onnx' not in str(check_result(task)['model_stages'])
