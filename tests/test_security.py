@@ -1,12 +1,23 @@
 """Nothing that comes from elsewhere is executed: no source calls what would, or calls it in the way that does not."""
 
 import ast
+import contextlib
+import json
 import re
+import stat
+import tarfile
+import zipfile
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
+import pie_local.package
+from mmyolo.tools.converters.datasets.download import extract_archive
+from pie_local.package import REQUIRED
 from tests.test_house import ROOT, SOURCES
+from ymir_local.platform import tar_archive
+from ymir_local.platform.tar_archive import ArchiveError
 
 NEVER = 'it runs what it reads'
 
@@ -149,3 +160,46 @@ def test_shell_scripts_read_no_text_as_code():
         and not line.startswith('#')
     ]
     assert scripts and not wrong, '\n'.join(wrong)
+
+
+def hostile_zip(path: Path) -> Path:
+    """A package of PIE-Engine AI, in which other members would lie outside, or be links to there."""
+    with zipfile.ZipFile(path, 'w') as archive:
+        archive.writestr('networkMeta.json', json.dumps(dict.fromkeys(REQUIRED, 'x')))
+        archive.writestr('network/train.py', 'x')
+        for name in ('../outside', 'network/../../../outside', '/outside', f'{path.parent}/outside'):
+            archive.writestr(name, 'x')
+        link = zipfile.ZipInfo('network/link')
+        link.create_system, link.external_attr = 3, (stat.S_IFLNK | 0o777) << 16
+        archive.writestr(link, '/etc/passwd')
+    return path
+
+
+@pytest.mark.parametrize('unpack', [pie_local.package.unpack, extract_archive])
+def test_a_zip_is_unpacked_into_its_folder_without_links(tmp_path, unpack):
+    inner = tmp_path / 'a/b'
+    inner.mkdir(parents=True)
+    package = hostile_zip(inner / 'x.zip')
+    unpack(package, inner / 'new')
+    found = [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob('*')]
+    assert [name for name in found if not name.startswith('a/b/new')] == ['a', 'a/b', 'a/b/x.zip']
+    assert any(name.endswith('train.py') for name in found) and not any(
+        path.is_symlink() for path in tmp_path.rglob('*')
+    )
+    assert not Path('/outside').exists()
+
+
+def test_a_tar_with_members_outside_or_links_is_refused(tmp_path):
+    for number, (name, kind) in enumerate((('../x', tarfile.REGTYPE), ('/x', tarfile.REGTYPE), ('x', tarfile.SYMTYPE))):
+        path = tmp_path / f'{number}.tar'
+        with tarfile.open(path, 'w') as archive:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, '/etc/passwd'
+            archive.addfile(member)
+        (tmp_path / f'new{number}').mkdir()
+        with contextlib.suppress(tarfile.FilterError):
+            extract_archive(path, tmp_path / f'new{number}')
+        with pytest.raises(ArchiveError):
+            tar_archive.extract(path, tmp_path / f'new{number}')
+    assert not (tmp_path / 'x').exists() and not Path('/x').exists()
+    assert not any(path.is_symlink() for path in tmp_path.rglob('*'))
