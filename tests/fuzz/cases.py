@@ -15,6 +15,7 @@ from .mutations import (
     bad_env,
     bad_images,
     bad_index,
+    bad_output,
     bad_package,
     bad_weights,
 )
@@ -63,6 +64,7 @@ KINDS_OF_INPUT: Mapping[str, Kind] = {
     'weights': Kind(bad_weights, share=3, pretrained=True),
     'package': Kind(bad_package, TASKS[1:], 2),
     'archive': Kind(bad_archive, ('mining',), 2),
+    'output': Kind(bad_output, share=0),
     'none': Kind(lambda task, draw: 'nothing', share=0, pretrained=True),
 }
 

@@ -390,6 +390,47 @@ def bad_package(task: Task, draw: random.Random) -> str:
     return f'model.py: {".".join(map(str, [*outer, last]))} = {value!r}'[:300]
 
 
+LEFT = (
+    *(
+        f'predictions/{name}'
+        for name in ('plan.json', 'images.jsonl', 'rank_0.jsonl', 'done', 'skipped.jsonl', 'x.tmp')
+    ),
+    *(
+        f'models/{name}'
+        for name in ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'result.yaml', 'epoch_1.pth')
+    ),
+    *(f'ymir_training/{name}' for name in ('done.json', 'task.json', 'run_config.py', 'initial_weights.pth')),
+    *('ymir_dataset/ymir_train.json', 'preflight.csv', 'skipped-images.tsv', 'training-summary.json', 'monitor.txt'),
+    *('result.tsv', 'infer-result.json', 'mining-summary.json', 'ymir_temp/x', '.monitor.txt.0.tmp', 'predictions'),
+)
+
+
+def bad_output(task: Task, draw: random.Random) -> str:
+    """What an earlier run, or somebody else, may have left in the output folder."""
+    notes = []
+    for name in draw.sample(LEFT, draw.choice((1, 1, 3))):
+        path = task.out_dir / name
+        if path.exists() or not path.parent.is_dir() and path.parent.exists():
+            continue
+        path.parent.mkdir(exist_ok=True)
+        weights, (call, _) = io.BytesIO(), draw.choice(list(hostile_calls(task.out_dir / CANARY).values()))
+        torch.save({'state_dict': {}, 'meta': {'epoch': 1, 'x': call}}, weights)
+        words = (
+            b'',
+            b'{}',
+            b'[]',
+            b'null',
+            b'{"a": 1}\n',
+            b'1\n',
+            b'\xff\0',
+            str(task.in_dir).encode(),
+            draw.randbytes(99),
+        )
+        path.write_bytes(draw.choice((*words, weights.getvalue(), *YAMLS, *JSONS)))
+        notes.append(name if draw.random() < 0.7 else replaced(path, draw))
+    return f'left in the output folder: {", ".join(notes)}'
+
+
 def bad_archive(task: Task, draw: random.Random) -> str:
     """A packed model."""
     path = task.in_dir / 'model.tar'

@@ -74,6 +74,13 @@ def test_tasks_as_they_were(open_folder):
 
 @pytest.mark.slow
 @pytest.mark.integration
+def test_output_folders_that_hold_something(open_folder):
+    rows = list(rows_of(run(open_folder / 'cases', SEED, 0, CASES // 20, 'output'), open_folder / 'cases'))
+    check(rows, CASES // 20)
+
+
+@pytest.mark.slow
+@pytest.mark.integration
 @pytest.mark.timeout(0)
 def test_many(open_folder):
     parts = [range(CASES * part // STREAMS, CASES * (part + 1) // STREAMS) for part in range(STREAMS)]
