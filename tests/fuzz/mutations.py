@@ -390,19 +390,16 @@ def bad_package(task: Task, draw: random.Random) -> str:
     return f'model.py: {".".join(map(str, [*outer, last]))} = {value!r}'[:300]
 
 
+PREDICTIONS = ('plan.json', 'images.jsonl', 'rank_0.jsonl', 'done', 'skipped.jsonl', 'x.tmp')
+STATES = ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'result.yaml', 'epoch_1.pth')
 LEFT = (
-    *(
-        f'predictions/{name}'
-        for name in ('plan.json', 'images.jsonl', 'rank_0.jsonl', 'done', 'skipped.jsonl', 'x.tmp')
-    ),
-    *(
-        f'models/{name}'
-        for name in ('resume.pth', 'resume_earlier.pth', 'last_checkpoint', 'result.yaml', 'epoch_1.pth')
-    ),
+    *(f'predictions/{name}' for name in PREDICTIONS),
+    *(f'models/{name}' for name in STATES),
     *(f'ymir_training/{name}' for name in ('done.json', 'task.json', 'run_config.py', 'initial_weights.pth')),
     *('ymir_dataset/ymir_train.json', 'preflight.csv', 'skipped-images.tsv', 'training-summary.json', 'monitor.txt'),
     *('result.tsv', 'infer-result.json', 'mining-summary.json', 'ymir_temp/x', '.monitor.txt.0.tmp', 'predictions'),
 )
+SHORT = (b'', b'{}', b'[]', b'null', b'{"a": 1}\n', b'1\n', b'\xff\0')
 
 
 def bad_output(task: Task, draw: random.Random) -> str:

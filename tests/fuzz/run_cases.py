@@ -164,9 +164,10 @@ def judge_task(case: Case, ended: Ended, changes: dict[str, str]) -> tuple[str, 
 
 def names_outputs(task: Any) -> bool:
     """Whether env.yaml says where the outputs of this task are to be written."""
+    path = task.in_dir / 'env.yaml'
     try:
-        output = load_yaml((task.in_dir / 'env.yaml').read_text(encoding='utf-8'))['output']
-        return all(output[key] == value for key, value in task_outputs(task).items())
+        output = load_yaml(path.read_text(encoding='utf-8'))['output'] if path.is_file() else {}
+        return all(output.get(key) == value for key, value in task_outputs(task).items())
     except Exception:
         return False
 
