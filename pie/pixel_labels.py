@@ -10,9 +10,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from mmyolo.utils.coco_file import any_image_size
 from pie.causes import picture_cause
 from pie.labels import Label
-from pie.raster import RASTER_SUFFIXES, read_bands
+from pie.raster import RASTER_SUFFIXES, check_pixels, read_bands
 from pie.texts import UnusableError
 
 
@@ -65,12 +66,15 @@ def _read(path: Path) -> tuple[np.ndarray, np.ndarray | None]:
     if path.suffix.lower() in RASTER_SUFFIXES:
         return read_bands(path), None
     try:
-        with Image.open(path) as image:
+        with any_image_size(), Image.open(path) as image:
+            check_pixels(*image.size)
             if image.mode == 'P':
                 return np.asarray(image)[:, :, None], np.asarray(image.convert('RGB'))
             if image.mode in ('1', 'LA', 'CMYK', 'YCbCr'):
                 image = image.convert('L' if image.mode in ('1', 'LA') else 'RGB')
             bands = np.asarray(image)
+    except UnusableError:
+        raise
     except (OSError, SyntaxError, ValueError) as error:
         raise UnusableError('picture_unreadable', reason=picture_cause(error, path)) from error
     return bands[:, :, None] if bands.ndim == 2 else bands, None

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from mmyolo.utils.coco_file import image_size
+from mmyolo.utils.coco_file import any_image_size, image_size
 from mmyolo.utils.files import replacing
 from pie.causes import picture_cause
 from pie.texts import UnusableError, Words
@@ -19,6 +19,7 @@ from pie.texts import UnusableError, Words
 RASTER_SUFFIXES = ('.tif', '.tiff')
 SAMPLES_PER_PIXEL = 277  # a tag of TIFF
 DARKEST, BRIGHTEST = 2, 98  # percent of the pixels of a band that become 0 and 255
+MAX_PIXELS = 1 << 30  # of a picture that is decoded whole, as OpenCV has it
 
 
 def plain_picture(path: Path, prepared: Path) -> tuple[Path, tuple[int, int]]:
@@ -73,9 +74,12 @@ def read_bands(path: Path) -> np.ndarray:
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             # Of other formats some name further files, which a data set has no right to have read.
             with rasterio.open(path, driver='GTiff') as file:
+                check_pixels(file.width, file.height)
                 if file.colorinterp[0] == rasterio.enums.ColorInterp.palette:
                     return _with_opencv(path, 'picture_damaged')
                 bands = np.moveaxis(file.read(), 0, 2)
+    except UnusableError:
+        raise
     except (rasterio.errors.RasterioError, OSError, ValueError, MemoryError) as error:
         if path.is_file() and path.stat().st_size:
             raise UnusableError('picture_unreadable', reason=Words('picture_damaged')) from error
@@ -85,10 +89,25 @@ def read_bands(path: Path) -> np.ndarray:
     return bands
 
 
+def check_pixels(width: int, height: int) -> None:
+    """Reject a picture of more pixels than are decoded: a small file may stand for more than any memory holds.
+
+    Args:
+        width: Of the picture, as the head of its file says.
+        height: Likewise.
+
+    Raises:
+        UnusableError: It has too many.
+    """
+    if width * height > MAX_PIXELS:
+        reason = Words('picture_too_large', width=width, height=height, most=f'{MAX_PIXELS:,}')
+        raise UnusableError('picture_unreadable', reason=reason)
+
+
 def _with_opencv(path: Path, reason: str) -> np.ndarray:
     bands = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     try:
-        with Image.open(path) as image:
+        with any_image_size(), Image.open(path) as image:
             count = image.tag_v2.get(SAMPLES_PER_PIXEL, 1)  # type: ignore[attr-defined]
             has_palette = image.mode == 'P'
     except (OSError, SyntaxError, ValueError, AttributeError):

@@ -7,7 +7,7 @@ sizes of images as if they were always there.
 import contextlib
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +124,16 @@ class CocoFile(COCO):
             self.img_ann_map, self.cat_img_map = self.imgToAnns, self.catToImgs
 
 
+@contextlib.contextmanager
+def any_image_size() -> Iterator[None]:
+    """Lift Pillow's limit of pixels meanwhile: OpenCV reads larger images."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 def image_size(path: str | Path) -> tuple[int, int]:
     """Read width and height of an image from the head of its file, as OpenCV will give it.
 
@@ -133,17 +143,13 @@ def image_size(path: str | Path) -> tuple[int, int]:
     Raises:
         OSError: If it is not an image.
     """
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None  # of Pillow's; OpenCV reads larger ones
-    try:
-        with Image.open(path) as image:
-            width, height = image.size
-            turned = (
-                image.format in TURNED_BY_OPENCV
-                and 'exif' in image.info
-                and image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
-            )
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with any_image_size(), Image.open(path) as image:
+        width, height = image.size
+        turned = (
+            image.format in TURNED_BY_OPENCV
+            and 'exif' in image.info
+            and image.getexif().get(ExifTags.Base.Orientation) in QUARTER_TURNS
+        )
     return (height, width) if turned else (width, height)
 
 

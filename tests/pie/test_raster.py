@@ -11,8 +11,10 @@ import tifffile
 from PIL import Image
 
 from mmyolo.utils.coco_file import image_size
+from pie import pixel_labels
 from pie.raster import plain_picture, read_bands, stretch
 from pie.texts import UnusableError
+from tests.damaged_images import png_of_size
 
 
 def write(path, bands, **options):
@@ -103,6 +105,27 @@ def test_a_broken_tiff(content, words, tmp_path):
     (tmp_path / 'x.tif').write_bytes(content)
     with pytest.raises(UnusableError, match=f'not a readable picture: {words}'):
         plain_picture(tmp_path / 'x.tif', tmp_path / 'y.png')
+
+
+def test_a_small_file_of_more_pixels_than_memory_holds(tmp_path):
+    """As a picture and as a label: nothing of it is decoded."""
+    profile = dict(driver='GTiff', width=60_000, height=60_000, count=8, dtype='float64')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+        rasterio.open(tmp_path / 'x.tif', 'w', **profile, sparse_ok=True, tiled=True, BIGTIFF='YES').close()
+    assert (tmp_path / 'x.tif').stat().st_size < 1 << 22
+    (tmp_path / 'x.png').write_bytes(png_of_size(60_000, 60_000))
+    for path in (tmp_path / 'x.tif', tmp_path / 'x.png'):
+        with pytest.raises(UnusableError, match='it has 60000 x 60000 pixels; at most 1,073,741,824 are read'):
+            pixel_labels._read(path)
+
+
+def test_a_label_above_the_limit_of_pillow_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 100)
+    Image.new('L', (30, 20), 3).save(tmp_path / 'x.png')
+    values, colors = pixel_labels._read(tmp_path / 'x.png')
+    assert values.shape == (20, 30, 1) and (values == 3).all() and colors is None
+    assert Image.MAX_IMAGE_PIXELS == 100
 
 
 def test_a_cut_tiff(tmp_path):
