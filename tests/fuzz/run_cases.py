@@ -163,11 +163,13 @@ def judge_task(case: Case, ended: Ended, changes: dict[str, str]) -> tuple[str, 
 
 
 def names_outputs(task: Any) -> bool:
-    """Whether env.yaml says where the outputs of this task are to be written."""
+    """Whether env.yaml still names the outputs of this task and its list of images."""
     path = task.in_dir / 'env.yaml'
     try:
-        output = load_yaml(path.read_text(encoding='utf-8'))['output'] if path.is_file() else {}
-        return all(output.get(key) == value for key, value in task_outputs(task).items())
+        env = load_yaml(path.read_text(encoding='utf-8')) if path.is_file() else {}
+        if env['input'].get('candidate_index_file') not in ('', str(task.in_dir / 'candidate-index.tsv')):
+            return False
+        return all(env['output'].get(key) == value for key, value in task_outputs(task).items())
     except Exception:
         return False
 
