@@ -13,7 +13,7 @@ from collections.abc import Callable
 from tmi import errors, processes
 from tmi.errors import StoppedError, TaskError, one_line
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, leave_record, read_record
-from ymir.output_paths import lies_within
+from ymir.output_paths import may_write
 from ymir_exc.code import ExecutorReturnCode, ExecutorState
 from ymir_exc.env import get_readable_env
 from ymir_exc.errors import ExecutorError
@@ -73,7 +73,7 @@ def write_monitor(record: ErrorRecord) -> None:
     try:
         env = get_readable_env()
         output = env.output
-        if not lies_within(output.monitor_file, output.root_dir):
+        if not may_write(output.monitor_file, output.root_dir):
             print(
                 f'monitor.txt is not written: {output.monitor_file!r} is outside of the output folder', file=sys.stderr
             )

@@ -205,6 +205,16 @@ def lies_within(path: str, folder: str) -> bool:
     )
 
 
+def may_write(path: str, root: str) -> bool:
+    """Return whether a file may be written: it lies below the output folder, and so does what is written beside it.
+
+    Args:
+        path: Of the file.
+        root: The output folder.
+    """
+    return os.path.isabs(path) and lies_within(os.path.dirname(os.path.normpath(path)), root)
+
+
 def check_places(env: EnvConfig) -> None:
     """See that all that a run writes lies in its output folder, and that this is apart from the input.
 
@@ -222,7 +232,8 @@ def check_places(env: EnvConfig) -> None:
         )
     outputs = outputs_of(env)
     for key, path in env.output.dict().items():
-        if path in (*outputs.folders, *outputs.files) and not lies_within(path, root):
+        is_inside = may_write(path, root) if path in outputs.files else lies_within(path, root)
+        if path in (*outputs.folders, *outputs.files) and not is_inside:
             raise _error(
                 f'output.{key} of env.yaml is {path!r}, which lies outside of the output folder {root}, and a task '
                 'writes nowhere else; correct env.yaml.'

@@ -121,6 +121,8 @@ def cases(table):
         ('tensorboard_dir', '{}/out/../elsewhere'),
         ('monitor_file', '{}/elsewhere/monitor.txt'),
         ('monitor_file', 'monitor.txt'),
+        ('monitor_file', '{}/out'),
+        ('monitor_file', '{}/out/x/..'),
     ],
 )
 def test_outputs_that_lie_outside(make_task, tmp_path, capsys, key, value):
