@@ -235,11 +235,11 @@ def _evidence(
     embedding: Tensor,
     finite: bool,
 ) -> Evidence:
-    detections = _detections(found, True)
+    detections = _on_cpu(found)
     support = count_support(
         detections.boxes, detections.labels, candidates.bboxes, candidates.scores, candidates.labels
     )
-    if finite:
+    if finite and _is_finite(detections):
         return Evidence(detections, scores, support, spread, embedding)
     keep = detections.boxes.isfinite().all(1) & detections.scores.isfinite() & scores.isfinite().all(1)
     return Evidence(detections.where(keep), scores[keep], support[keep], spread[keep].nan_to_num(), embedding)
@@ -254,9 +254,26 @@ def _all_finite(maps: Sequence[Tensor]) -> Tensor:
     return torch.stack([level.sum(dim=tuple(range(1, level.ndim))) for level in maps]).sum(0).isfinite()
 
 
-def _detections(result: RawDetections | InstanceData, finite: bool) -> Detections:
-    """Return the objects of one image on the CPU, without those that are not finite."""
-    boxes, scores, labels = result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()
+def _on_cpu(result: RawDetections | InstanceData) -> Detections:
+    """Return the objects of one image on the CPU."""
     masks = getattr(result, 'masks', None)
-    found = Detections(boxes, scores, labels, finite, masks if isinstance(masks, list) else None)
-    return found if finite else found.where(boxes.isfinite().all(1) & scores.isfinite())
+    boxes, scores, labels = result.bboxes.cpu(), result.scores.cpu(), result.labels.cpu()
+    return Detections(boxes, scores, labels, masks=masks if isinstance(masks, list) else None)
+
+
+def _is_finite(found: Detections) -> bool:
+    """Whether boxes and scores are finite: what a config adds to finite maps may not be."""
+    return bool((found.boxes.sum() + found.scores.sum()).isfinite())
+
+
+def _detections(result: RawDetections | InstanceData, finite: bool) -> Detections:
+    """Return the objects of one image on the CPU, without those that are not finite.
+
+    Args:
+        result: Of the head.
+        finite: Whether the maps of the image are.
+    """
+    found = _on_cpu(result)
+    if finite and _is_finite(found):
+        return found
+    return found.where(found.boxes.isfinite().all(1) & found.scores.isfinite())

@@ -329,6 +329,15 @@ def test_outputs_that_overflow(tmp_path, predict, model_files, part, factor):
     assert code_of(caught.value) == 300004 and not (tmp_path / 'out' / 'rank_0.jsonl').exists()
 
 
+def test_a_config_by_which_boxes_are_no_numbers(tmp_path, predict, config):
+    """What the network gives is finite, what is made of it is not."""
+    changed = set_value(config, 'model.bbox_head.prior_generator.offset', math.nan)
+    (tmp_path / 'odd.py').write_text(as_text(changed))
+    with pytest.raises(TaskError, match='gives no finite numbers .* for 1 of 1 pictures') as caught:
+        predict(config=tmp_path / 'odd.py')
+    assert code_of(caught.value) == 300004
+
+
 @pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.parametrize('flag', ['infer', 'mining'])
