@@ -183,6 +183,21 @@ def test_blocks_of_other_settings_are_not_used(run, cluster, changes):
     assert len(cluster.model.read) == 35 and not before.exists()
 
 
+def test_blocks_are_of_no_use_without_a_cluster(run, cluster, caplog, monkeypatch):
+    cluster.end_after = 3
+    with pytest.raises(KeyboardInterrupt):
+        run(NAMES)
+
+    def predict_alone(plan, folder, on_progress):
+        assert [path.name for path in folder.iterdir() if path.is_dir()] == []
+        ShardWriter(folder, 0).write([Prediction(index, path) for index, path in iter_image_list(folder)])
+        on_progress(plan.num_images)
+
+    monkeypatch.setattr('tmi.inference.run._run_processes', predict_alone)
+    run(NAMES, block_size=0, ray_address='')
+    assert 'are of a run on a Ray cluster, so all images are predicted anew' in caplog.text
+
+
 def test_a_joined_file_is_enough(run, cluster):
     """The task was ended after the blocks were removed, and before it said that it is done."""
     run(NAMES)
@@ -235,14 +250,13 @@ def test_a_machine_that_joins_later_is_compared_too(run, cluster):
         run(NAMES)
 
 
-@pytest.mark.filterwarnings('ignore::pytest.PytestUnhandledThreadExceptionWarning')
 def test_a_process_that_stands_still_ends_itself(tmp_path, monkeypatch):
     ended = Event()
 
     def kill(pid):
         assert pid == os.getpid()
         ended.set()
-        raise SystemExit  # of the thread
+        Event().wait()  # for ever, as the process would be gone
 
     monkeypatch.setattr(ray_actor, 'kill_tree', kill)
     monkeypatch.setattr(ray_actor.Standstill, 'lasts', lambda self, beat, pid: beat.image == 7)
