@@ -38,10 +38,12 @@ class Heartbeat:
     Args:
         folder: Where the files of all processes lie.
         rank: Number of the process.
+        is_shared: Whether another machine reads it, which would not see what waits in the memory of this one.
     """
 
-    def __init__(self, folder: Path, rank: int) -> None:
-        self._file = os.open(heartbeat_path(folder, rank), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    def __init__(self, folder: Path, rank: int, is_shared: bool = False) -> None:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | (os.O_DSYNC if is_shared else 0)
+        self._file = os.open(heartbeat_path(folder, rank), flags, 0o666)
         self._beat = Beat()
         self.step()
 
@@ -63,6 +65,10 @@ class Heartbeat:
         """
         self._beat = self._beat._replace(predicts=True, image=index)
         self.step()
+
+    def close(self) -> None:
+        """Close the file, in a process that goes on with other work."""
+        os.close(self._file)
 
 
 def read_heartbeat(folder: Path, rank: int) -> Beat:

@@ -167,7 +167,7 @@ class BlockPredictor:
                 len(losses),
                 f'; skipped: {", ".join(map(str, skipped))}' if skipped else '',
             )
-        beat = Heartbeat(attempt.path, 0)
+        beat = Heartbeat(attempt.path, 0, is_shared=True)
         self._watch = self._watch or Watch(seconds_of(STANDSTILL_VARIABLE) or STANDSTILL_SECONDS)
         self._watch.folder = attempt.path
         try:
@@ -179,6 +179,7 @@ class BlockPredictor:
             self.model.predict(batches, attempt.path, beat, careful=careful)
         finally:
             self._watch.folder = None
+            beat.close()
         attempt.finish()
         return BlockReport(
             block.number,

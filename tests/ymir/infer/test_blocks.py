@@ -1,5 +1,6 @@
 """Blocks of images, as machines of a cluster predict them, without a cluster: what is kept, repeated and skipped."""
 
+import fcntl
 import json
 import logging
 import os
@@ -59,6 +60,7 @@ class Model:
         return SimpleNamespace(part=part)
 
     def predict(self, batches, output, beat, rank=0, kept=Finished(), careful=0):
+        assert fcntl.fcntl(beat._file, fcntl.F_GETFL) & os.O_DSYNC  # other machines read it
         images = list(iter_image_list(self.folder, first=batches.first, stop=batches.stop))
         shard = ShardWriter(output, rank, kept)
         embeddings = EmbeddingWriter(output, rank) if self.plan.mining else None
@@ -290,6 +292,12 @@ def test_the_first_whole_attempt_stays(tmp_path):
         attempt.finish()
     assert [path.name for path in tmp_path.iterdir()] == ['block_000000'] and is_whole(plan, tmp_path, block)
     assert (tmp_path / 'block_000000/node.txt').read_text() == 'a'
+
+
+def test_files_of_finished_blocks_are_closed(run, tmp_path):
+    before = os.listdir('/proc/self/fd')
+    run([f'{number}' for number in range(30 * SIZE)])
+    assert len(os.listdir('/proc/self/fd')) < len(before) + 20
 
 
 def test_blocks_cover_all_images_once():
