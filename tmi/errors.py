@@ -383,7 +383,8 @@ def is_consequence(error: BaseException) -> bool:
     """
     known = as_task_error(error)
     text = known.sentence.lower()
-    return type(known) in (UnknownError, GpuError) and any(word in text for word in LOST_CONNECTION)
+    is_unclear = type(known) in (UnknownError, GpuError) and any(word in text for word in LOST_CONNECTION)
+    return is_unclear or isinstance(known, LostNodeError)
 
 
 def error_named(cause: str, sentence: str) -> TaskError:

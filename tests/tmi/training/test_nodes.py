@@ -158,6 +158,7 @@ CLOSED = 'RuntimeError: [gloo] Connection closed by peer [10.0.0.2]:4711'
         (UnknownError(CLOSED), result('StepMemoryError', 'Too little.'), (StepMemoryError, 'Node 1 (host there): Too')),
         (StepMemoryError('Too little.'), result('UnknownError', CLOSED, True), (StepMemoryError, 'Too little.')),
         (UnknownError(CLOSED), result('', ''), (UnknownError, CLOSED)),
+        (UnknownError(CLOSED), result('LostNodeError', 'Node 0 has ended.', True), (UnknownError, CLOSED)),
         (UnknownError('KeyError: 3'), result('UnknownError', CLOSED, True), (UnknownError, 'KeyError')),
         (
             StandstillError('Rank 0 computes.'),
@@ -245,3 +246,13 @@ def test_a_config_that_is_not_shared_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(following, 'POLL_SECONDS', 0.01)
     with pytest.raises(SettingError, match=r'run\.py, which node 0 has written, is not seen here'):
         following._prepared({'run_config': str(tmp_path / 'run.py'), 'digest': ''})
+
+
+@pytest.mark.parametrize('error', [LostNodeError('Node 0 has ended.'), UnknownError(CLOSED), SettingError('Wrong.')])
+def test_a_node_says_whether_its_error_may_have_its_cause_elsewhere(error):
+    found = following._described(error)
+    assert found == {
+        'cause': type(error).__name__,
+        'sentence': error.sentence,
+        'is_consequence': not isinstance(error, SettingError),
+    }

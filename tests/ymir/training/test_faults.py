@@ -44,6 +44,15 @@ def changed(self, model, batch):
     return step(self, model, batch)
 TaskTrainLoop._train_step = changed
 """
+CHANGED_VALIDATION = """
+import torch
+from mmengine.model import BaseModel
+step = BaseModel.val_step
+def changed(self, data):
+    len(data['inputs']) > 1 and torch.empty(2**60)
+    return step(self, data)
+BaseModel.val_step = changed
+"""
 
 
 def make_task(folder, **edits):
@@ -223,16 +232,17 @@ def test_another_model_starts_anew_and_keeps_the_state(tmp_path):
     assert load_checkpoint(models / last)['meta']['model_name'] == 'yolov5_n'
 
 
+def at_each_step(folder, code):
+    """Variables that have each training step begin with some code."""
+    (folder / 'site').mkdir()
+    (folder / 'site' / 'sitecustomize.py').write_text(SITE)
+    return {'DO': CHANGED_STEP.format(code=code), 'PYTHONPATH': f'{REPOSITORY}{os.pathsep}{folder / "site"}'}
+
+
 @pytest.fixture
 def changed_step(tmp_path):
-    """Variables that have each training step begin with some code."""
-    (tmp_path / 'site').mkdir()
-    (tmp_path / 'site' / 'sitecustomize.py').write_text(SITE)
-
-    def variables(code):
-        return {'DO': CHANGED_STEP.format(code=code), 'PYTHONPATH': f'{REPOSITORY}{os.pathsep}{tmp_path / "site"}'}
-
-    return variables
+    """Gives the variables of `at_each_step`."""
+    return lambda code: at_each_step(tmp_path, code)
 
 
 def test_too_little_memory_is_answered_with_fewer_images_at_once(tmp_path, changed_step):
@@ -243,6 +253,26 @@ def test_too_little_memory_is_answered_with_fewer_images_at_once(tmp_path, chang
     for parts in (2, 4):
         assert f'the 4 images of a step go through the network in {parts} parts' in run.log()
     check_result(task)
+
+
+def test_a_validation_for_which_the_memory_is_too_small_takes_fewer_images_at_once(tmp_path, changed_step):
+    task = make_task(tmp_path, max_epochs=3)
+    with Run(task, **{**changed_step(''), 'DO': CHANGED_VALIDATION}) as run:
+        assert run.end() == 0, run.log()
+    assert 'The validation goes on with 2 images at once instead of 4.' in run.log()
+    assert 'The validation goes on with 1 images at once instead of 2.' in run.log()
+    assert 'go through the network in' not in run.log()
+    check_result(task)
+
+
+def test_an_error_of_cuda_has_its_code(tmp_path, changed_step):
+    """The sentence is that of a GPU which no test has."""
+    task = make_task(tmp_path)
+    error = 'CUDA error: an illegal memory access was encountered'
+    with Run(task, **changed_step(f'if self.iter > 5: raise RuntimeError({error!r})')) as run:
+        assert run.end() == 1
+    percent, state, code, sentence = read_monitor(task)
+    assert (state, code) == (4, 300101) and error in sentence, run.log()
 
 
 def test_a_loss_that_is_no_number_goes_back_to_the_last_state(tmp_path, changed_step):

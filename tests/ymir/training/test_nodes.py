@@ -16,6 +16,7 @@ from tests.network_hosts import can_make_hosts, two_hosts
 from tests.processes import wait_until
 
 from .platform import REPOSITORY, check_result, environment, read_monitor, tiny_task
+from .test_faults import at_each_step
 
 pytestmark = [
     pytest.mark.integration,
@@ -146,17 +147,33 @@ def test_a_host_that_is_cut_off_ends_the_task_in_time_with_its_name(tmp_path, wh
         check_result(task)
 
 
-def test_a_process_that_is_lost_on_another_node_is_the_error_of_all(tmp_path, hosts):
+@pytest.mark.parametrize(
+    'number, words',
+    [
+        (signal.SIGSEGV, r'The training process 1 \(epoch \d+, step \d+\) crashed \(SIGSEGV\)'),
+        (signal.SIGSTOP, r'The training stood still and was ended: rank 1 is stopped \(SIGSTOP\)'),
+    ],
+)
+def test_a_process_that_is_lost_on_another_node_is_the_error_of_all(tmp_path, hosts, number, words):
     task = make_task(tmp_path, max_epochs=2000)
-    with Training(task, hosts) as training:
+    with Training(task, hosts, TMI_STANDSTILL_SECONDS='30') as training:
         training.wait_for(r'Epoch\(train\) +\[3\]')
         found = subprocess.run(['ip', 'netns', 'pids', hosts[1].name], capture_output=True, text=True).stdout.split()
         (rank,) = [pid for pid in found if is_rank(pid)]
-        os.kill(int(rank), signal.SIGSEGV)
+        os.kill(int(rank), number)
         assert training.end() == [1, 1]
-    words = rf'Node 1 \(host {hosts[1].name}\): The training process 1 \(epoch \d+, step \d+\) crashed \(SIGSEGV\)'
+    words = rf'Node 1 \(host {hosts[1].name}\): {words}'
     assert re.search(words, read_monitor(task)[3]), training.log()
     assert re.search(words, training.nodes[1].log()), training.log()
+
+
+def test_too_little_memory_on_one_node_is_answered_on_all(tmp_path, hosts):
+    task = make_task(tmp_path, max_epochs=3)
+    code = "self.micro_batches < 2 and __import__('os').environ['RANK'] == '1' and torch.empty(2**60)"
+    with Training(task, hosts, **at_each_step(tmp_path, code)) as training:
+        assert training.end() == [0, 0], training.log()
+    assert 'the 2 images of a step go through the network in 2 parts' in training.nodes[0].log()
+    check_result(task)
 
 
 def is_rank(pid):
