@@ -80,7 +80,7 @@ def run_tasks(error_file: str) -> ErrorRecord | None:
 
 def main() -> int:
     """Run the task; returns the exit status."""
-    if os.environ.get('NNODES', '1') != '1' and os.environ.get('NODE_RANK', '0') != '0':
+    if os.environ.get('NNODES', '1') != '1' and (os.environ.get('NODE_RANK') or '0') != '0':
         sys.stdout.flush()
         os.execv(sys.executable, [sys.executable, str(PROJECT_ROOT / 'ymir' / 'train_node.py')])
     note_start(STARTED)

@@ -25,12 +25,11 @@ from tmi.errors import (
 )
 from tmi.processes import forget_record
 from tmi.training.launch import NodeTask, training_command
-from tmi.training.nodes import NodeLink
+from tmi.training.nodes import FAILED_NODE_SECONDS, NodeLink
 from tmi.training.ranks import POLL_SECONDS, Ranks, memory_kills
 
 logger = logging.getLogger('tmi')
 
-FAILED_NODE_SECONDS = 10.0  # for the processes of this node to notice that those of node 0 are gone
 SHARED_FILE_SECONDS = 60.0  # until a file that another node has written is seen on a network file system
 
 

@@ -31,6 +31,7 @@ JOIN_SECONDS = 900.0  # until all nodes are there for the first time
 DEFAULT_PORT = 29500
 MAX_NODES = 1024
 INTERFACE_VARIABLE = 'GLOO_SOCKET_IFNAME'
+FAILED_NODE_SECONDS = 10.0  # for processes to notice by themselves that those of another node are gone
 LEAVE_SECONDS = 10.0  # that node 0 waits for the others to read how it ended
 SIOCGIFADDR = 0x8915
 
@@ -115,13 +116,18 @@ class NodeLink:
     def __exit__(self, *error: object) -> None:
         if self.nodes.rank == 0:  # the store ends with this process
             until = time.monotonic() + min(LEAVE_SECONDS, self.limit)
-            while any('left' not in heard for heard in self.heard().values()) and time.monotonic() < until:
+            while any(map(self._may_leave, self._others)) and time.monotonic() < until:
                 time.sleep(0.05)
         else:
             self.say(left=True)
         self._closed = True
         self._wake.set()
         self._thread.join(min(2.0, self.limit))
+
+    def _may_leave(self, rank: int) -> bool:
+        """Return whether a node is there that has not said yet that it ends."""
+        heard = self.heard().get(rank)
+        return heard is not None and 'left' not in heard and time.monotonic() - self._at[rank] <= self.limit
 
     def say(self, **values: Any) -> None:
         """Tell the others.

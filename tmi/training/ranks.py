@@ -7,6 +7,7 @@
 """
 
 import contextlib
+import itertools
 import logging
 import math
 import os
@@ -59,7 +60,7 @@ class Ranks:
         previous = {number: signal.signal(number, self._ask) for number in SIGNALS} if self.handles_signals else {}
         try:
             with tempfile.TemporaryDirectory(prefix='tmi-watch-', ignore_cleanup_errors=True) as folder:
-                yield (Watch(Path(folder) / str(number)) for number in range(10**9))
+                yield (Watch(Path(folder) / str(number)) for number in itertools.count())
         finally:
             for number, handler in previous.items():
                 signal.signal(number, handler)

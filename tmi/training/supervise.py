@@ -35,7 +35,7 @@ from tmi.errors import (
 from tmi.processes import forget_record
 from tmi.training.config import TrainingTask, config_text
 from tmi.training.launch import is_resume, training_command
-from tmi.training.nodes import NodeLink
+from tmi.training.nodes import FAILED_NODE_SECONDS, NodeLink
 from tmi.training.ranks import POLL_SECONDS, Ranks, memory_kills
 from tmi.training.watch import Watch
 
@@ -43,7 +43,6 @@ logger = logging.getLogger('tmi')
 
 MOST_SHUFFLES = 2  # after losses that were no number
 RATE_FACTOR = 0.5  # from the second time on
-FAILED_NODE_SECONDS = 10.0  # for the processes of this node to notice that those of another one are gone
 
 
 @dataclass(frozen=True)
