@@ -217,6 +217,37 @@ def test_attachments_belong_to_the_training_that_made_them(task, tmp_path, quick
     assert {path.name for path in folder.iterdir()} == named(task) and 'pr-curves.png' not in named(task)
 
 
+@pytest.mark.slow
+def test_a_kill_at_any_instant_leaves_a_result_whose_files_are_all_there(task, tmp_path, monkeypatch, quick):
+    """The first time, and again where an earlier attempt has named some; the next attempt names all."""
+    train(task, [validated()])
+    shutil.copytree(task.out_dir, task.out_dir.parent / 'earlier')
+    death = Death(monkeypatch)
+    for number in (None, 'pr-curves.png', 'old.csv'):
+        attempts = 0
+        while True:
+            death.changes_left = -1
+            shutil.rmtree(task.out_dir)
+            shutil.copytree(task.out_dir.parent / 'earlier', task.out_dir)
+            if number:
+                folder = task.out_dir / 'models/attachments/evaluation'
+                folder.mkdir(parents=True)
+                (folder / number).write_text('earlier')
+                write_attachments('evaluation', [number])
+            death.changes_left = attempts
+            try:
+                finish(task, tmp_path)
+            except Killed:
+                death.changes_left = -1
+            else:
+                break
+            attempts += 1
+            assert named(task) in (ALL, {number} - {None})  # every file that is named exists, or this raises
+            assert check_result(task)['model_stages']['best']['files'] == ['epoch_1.pth', CONFIG]
+        death.changes_left = -1
+        assert attempts > 8 and named(task) == ALL
+
+
 def test_a_new_section_leaves_the_others(task):
     train(task, [None])
     models = task.out_dir / 'models'
