@@ -18,7 +18,9 @@ def load_tool(path: str) -> ModuleType:
     return module
 
 
-def run_tool(path: str, *args, cwd: Path = ROOT, code: int = 0, **variables: str) -> subprocess.CompletedProcess:
+def run_tool(
+    path: str, *args, cwd: Path = ROOT, code: int = 0, timeout: float = 240, **variables: str
+) -> subprocess.CompletedProcess:
     """Starts a tool as a process without a display and checks the exit code."""
     environment = {key: value for key, value in os.environ.items() if key not in ('DISPLAY', 'WAYLAND_DISPLAY')}
     environment.update(CUDA_VISIBLE_DEVICES='-1', OMP_NUM_THREADS='1', **variables)
@@ -28,7 +30,7 @@ def run_tool(path: str, *args, cwd: Path = ROOT, code: int = 0, **variables: str
         env=environment,
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=timeout,
     )
     assert done.returncode == code, f'{done.stdout[-3000:]}\n{done.stderr[-3000:]}'
     return done
