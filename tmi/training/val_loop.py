@@ -56,8 +56,9 @@ class TaskValLoop(ValLoop):
         self.most = images // 2
         if torch.cuda.is_initialized():
             torch.cuda.empty_cache()
+        # mmengine shows a warning of one form once, so that the text is made here.
         self.runner.logger.warning(
-            '%s The validation goes on with %d images at once instead of %d.', sentence, self.most, images
+            f'{sentence} The validation goes on with {self.most} images at once instead of {images}.'
         )
         return self._predict(batch)
 

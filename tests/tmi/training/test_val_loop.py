@@ -21,7 +21,8 @@ class Machine:
 
     def __init__(self, room, error=RuntimeError(REFUSED)):
         self.room, self.error, self.sizes, self.calls = room, error, [], []
-        self.logger = MMLogger.get_instance('val-loop-test')
+        self.logger, self.said = MMLogger('val-loop-test'), []
+        self.logger.handlers[0].emit = lambda record: self.said.append(' '.join(record.getMessage().split()[-7:])[:-1])
         self.model = self
 
     def val_step(self, batch):
@@ -48,11 +49,12 @@ def run(kind, machine, *sizes):
 
 
 @pytest.mark.parametrize('error', [RuntimeError(REFUSED), MemoryError(), torch.cuda.OutOfMemoryError('too small')])
-def test_fewer_images_at_once_give_the_same(caplog, error):
+def test_fewer_images_at_once_give_the_same(error):
     whole, small = Machine(8), Machine(2, error)
     run(ValLoop, whole, 8, 8, 3)
     run(TaskValLoop, small, 8, 8, 3)
     assert small.calls == whole.calls
+    assert small.said == ['4 images at once instead of 8', '2 images at once instead of 4']
     assert small.sizes == [8, 4, 2, 2, 2, 2, 2, 2, 2, 2, 2, 1]  # not tried again with more
 
 
