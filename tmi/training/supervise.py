@@ -255,6 +255,17 @@ class OtherNodes:
         found = [{'node': rank, **(one.get('result') or {})} for rank, one in heard]
         return [result for result in found if result.get('number') == self.number]
 
+    def lost(self) -> str:
+        """Return a sentence about a node that is gone or ended without a result of this start, '' if there is none."""
+        lost = self.link.lost()
+        if lost:
+            return lost
+        ended = {result['node'] for result in self.results()}
+        for rank, one in self.link.heard().items():
+            if 'left' in one and rank not in ended:
+                return f'{self.link.name(rank).capitalize()} was stopped or has failed; its log says why.'
+        return ''
+
     def lost_memory(self) -> bool:
         """Return whether the system of another node has killed a process for memory."""
         return any(result['was_memory'] for result in self.results())
@@ -272,7 +283,7 @@ class OtherNodes:
 
     def trouble(self) -> TaskError | None:
         """Return why the processes of this node must be ended, None as long as they need not."""
-        lost = self.link.lost()
+        lost = self.lost()
         if lost:
             return _lost(lost)
         failed = self.errors()
@@ -292,7 +303,7 @@ class OtherNodes:
             return error
         self.link.say(failed=self.number)
         while len(self.results()) < self.link.nodes.count - 1:
-            lost = self.link.lost()
+            lost = self.lost()
             if lost:
                 return _lost(lost) if is_consequence(error) else error
             time.sleep(POLL_SECONDS / 10)

@@ -201,6 +201,17 @@ def test_a_lost_connection_is_that_of_a_lost_node(monkeypatch):
     assert OtherNodes(Said(lost='Node 1 is gone.'), 0).cause(own) is own
 
 
+def test_a_node_that_ended_without_a_result_of_this_start_is_lost(monkeypatch):
+    monkeypatch.setattr(supervise, 'POLL_SECONDS', 0.01)
+    link = Said(result('StepMemoryError', 'Too little.'))
+    heard = {**link.heard()[1], 'left': True}
+    link.heard = lambda: {1: heard}
+    assert OtherNodes(link, 0).lost() == ''
+    later = OtherNodes(link, 1)
+    assert isinstance(later.trouble(), LostNodeError) and 'was stopped or has failed' in str(later.trouble())
+    assert isinstance(later.cause(UnknownError(CLOSED)), LostNodeError)
+
+
 def test_processes_that_wait_for_those_of_another_node_are_ended(monkeypatch):
     others = OtherNodes(Said(result('StepMemoryError', 'Too little.')), 0)
     assert others.trouble() is None
