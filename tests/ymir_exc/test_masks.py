@@ -55,6 +55,8 @@ def test_masks_that_can_be_used():
         ([[1, 2, 3, 4, 5, 6, 7]], '3 points or more'),
         ([[5, 5, 5, 5, 5, 5]], 'no area'),
         ({'size': [HEIGHT, WIDTH], 'counts': 'nonsense'}, 'not a run-length mask'),
+        ({'size': [1, 3], 'counts': '1\u00b2'}, 'not a run-length mask'),  # 1 and 2 here, other bytes for COCO's tools
+        ({'size': [1, 3], 'counts': '1' + 'R' + 'P' * 9 + '0'}, 'not a run-length mask'),
         ({'size': [HEIGHT, WIDTH], 'counts': [9, 9]}, 'do not add up to 100 x 80'),
         ({'size': [HEIGHT, WIDTH], 'counts': [9000, -1000]}, 'do not add up to 100 x 80'),
         ({'size': [HEIGHT, WIDTH], 'counts': [float('inf')]}, 'not a run-length mask'),

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
+MAX_BITS = 35  # of a packed number; COCO's tools have 32
+
 
 def mask_corners(mask: Any) -> tuple[int, int, int, int]:
     """Return the box around a mask: xmin, ymin, xmax, ymax, the far corner outside.
@@ -61,14 +63,18 @@ def unpack(text: str) -> list[int]:
         text: as COCO's tools write it.
 
     Raises:
-        ValueError: it ends within a number.
+        ValueError: it ends within a number, or holds what COCO's tools would read as another one.
     """
+    if not text.isascii():
+        raise ValueError('the packed runs are not ASCII text')
     counts: list[int] = []
     number = shift = 0
     for letter in text:
         code = ord(letter) - 48
         number |= (code & 31) << shift
         shift += 5
+        if shift > MAX_BITS:
+            raise ValueError('a packed run is too large')
         if code & 32:
             continue
         if code & 16:
