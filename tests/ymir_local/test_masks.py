@@ -43,6 +43,12 @@ def test_masks_of_coco_are_read_where_they_are_asked_for(tmp_path):
     assert [(box.x, box.w) for box in masked] == [(box.x, box.w) for box in plain]
 
 
+@pytest.mark.parametrize('number', [float('nan'), float('inf'), -float('inf')])
+def test_a_polygon_with_a_number_that_is_not_finite_is_no_mask(tmp_path, number):
+    folder = write_coco(tmp_path, [[number, *OUTLINE[1:]]], [OUTLINE])
+    assert [box.mask for box in read_dataset(folder, masks=True).splits['all'][0].boxes] == [None, [OUTLINE]]
+
+
 def test_polygons_of_labelme_are_masks(tmp_path):
     draw(tmp_path, 'a.png')
     points = [OUTLINE[index : index + 2] for index in (0, 2, 4)]

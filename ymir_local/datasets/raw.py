@@ -1,5 +1,6 @@
 """What the reader of a format gives: labels as they stand in the files, before they are held against the images."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -96,7 +97,8 @@ def mask_in_file(value: Any) -> Any:
         if isinstance(value, dict):
             return {key: value[key] for key in ('size', 'counts')}
         polygons = value if isinstance(value[0], (list, tuple)) else [value]
-        return [[float(number) for number in polygon] for polygon in polygons]
+        polygons = [[float(number) for number in polygon] for polygon in polygons]
+        return polygons if all(math.isfinite(number) for polygon in polygons for number in polygon) else None
     except (TypeError, ValueError, LookupError):
         return None
 
