@@ -10,6 +10,7 @@ ROOT = Path(__file__).resolve().parents[2] / 'configs'
 STARTS = """_base_/det_p5_tta _base_/default_runtime _base_/pose/coco _base_/rtmdet_distiller _base_/small_data
     ppyoloe/ppyoloe_plus_s_fast_8xb8-80e_coco
     vidt/vidt_nano_8xb2-50e_coco
+    rtmdet/rtmdet-ins_s_syncbn_fast_8xb32-300e_coco
     rtmdet/rtmdet_l_syncbn_fast_8xb32-300e_coco rtmdet/rtmdet_s_syncbn_fast_8xb32-300e_coco
     rtmdet/cspnext_imagenet_pretrain/cspnext-s_8xb256-rsb-a1-600e_in1k
     rtmdet/rotated/rtmdet-r_l_syncbn_fast_2xb4-36e_dota rtmdet/rotated/rtmdet-r_l_syncbn_fast_2xb4-aug-100e_dota

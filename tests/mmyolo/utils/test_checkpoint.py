@@ -148,7 +148,7 @@ def test_nothing_else_reads_pickles():
         str(path.relative_to(root))
         for folder in ('mmyolo', 'ymir', 'ymir_exc', 'tools', 'demo')
         for path in (root / folder).rglob('*.py')
-        if reading.search(path.read_text(encoding='utf-8'))
+        if reading.search(re.sub(r'np\.load\(\w+, allow_pickle=False\)', '', path.read_text(encoding='utf-8')))
     }
     assert found == {'mmyolo/utils/checkpoint.py', 'mmyolo/tools/converters/checkpoints/reading.py'}
 

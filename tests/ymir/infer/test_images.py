@@ -103,7 +103,7 @@ def test_every_kind_of_damage(tmp_path, pipeline):
 
 
 def _load(folder, pipeline, workers, batch_size=4):
-    batches = ImageBatches(folder, 0, 1, pixel_transforms(pipeline), batch_size)
+    batches = ImageBatches(folder, 0, 1, Letterbox(pixel_transforms(pipeline)), batch_size)
     return list(make_loader(batches, workers, pin_memory=False))
 
 
@@ -126,6 +126,6 @@ def test_images_of_different_input_sizes_form_groups(tmp_path, pipeline, images)
     steps = pixel_transforms(pipeline)
     steps[1]['use_mini_pad'] = True
     write_image_list(map(str, images[:5]), tmp_path)
-    (batch,) = make_loader(ImageBatches(tmp_path, 0, 1, steps, 8), 0, pin_memory=False)
+    (batch,) = make_loader(ImageBatches(tmp_path, 0, 1, Letterbox(steps), 8), 0, pin_memory=False)
     assert sorted(place for places, _ in batch.groups for place in places) == [0, 1, 2, 3, 4]
     assert len({pixels.shape[1:] for _, pixels in batch.groups}) == len(batch.groups) > 1

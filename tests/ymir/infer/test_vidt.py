@@ -51,7 +51,7 @@ def make_predictor(files, score_thr=0.0, names=CLASSES):
 
 def run(predictor, steps, images, batch_size, tmp_path):
     """The predictions of images by the path of a task."""
-    batches = ImageBatches(tmp_path, 0, 1, steps, batch_size)
+    batches = ImageBatches(tmp_path, 0, 1, Letterbox(steps), batch_size)
     listed = [(index, str(path)) for index, path in enumerate(images)]
     found = []
     for first in range(0, len(listed), batch_size):
