@@ -1,6 +1,6 @@
 """Peak memory and processor time of the infer task for few and for many images, all of its processes together.
 
-    python benchmarks/inference_memory.py [--counts 10000 1000000] [--size 32] [--widen 0.25] [--mining]
+    python -m benchmarks.inference_memory [--counts 10000 1000000] [--size 32] [--widen 0.25] [--mining]
 
 The images are links to a few small files, so that the number of lines is all that differs. Memory is the proportional
 set size (pages that processes share are counted once), sampled twice a second, while results are merged too.
@@ -17,10 +17,10 @@ import time
 from pathlib import Path
 
 import yaml
-from inference_speed import CLASS_NAMES, CONFIG, make_model
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.inference_speed import CLASS_NAMES, CONFIG, make_model
 from mmyolo.utils import register_all_modules
 from ymir_local.demo.sample_data import generate
 

@@ -1,6 +1,6 @@
 """The infer task on two machines of a Ray cluster beside two processes on one machine: same files, and what Ray costs.
 
-    python benchmarks/ray_overhead.py [--images 2000] [--size 320]
+    python -m benchmarks.ray_overhead [--images 2000] [--size 320]
 
 The machines are processes of this one with a core each, so all sides have as many cores. Counted are the CPU seconds of
 everything that a task starts, of Ray itself while it runs, and of what is computed twice because a machine is killed
@@ -17,16 +17,16 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
-from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
-from inference_memory import prepare
-from inference_speed import CONFIG, make_model
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.inference_memory import prepare
+from benchmarks.inference_speed import CONFIG, make_model
+from benchmarks.ray_machines import ray_machines
 from mmyolo.utils import register_all_modules
 from tmi.process_tree import descendants, processor_seconds
 from ymir_local.demo.sample_data import generate
@@ -34,7 +34,6 @@ from ymir_local.demo.sample_data import generate
 ROOT = Path(__file__).resolve().parents[1]
 FILES = 64  # images that differ; the others are links to them
 MACHINES = 2
-MEMORY = 100 << 20  # bytes of each machine for objects
 LIMIT = 0.15  # CPU time more than on one machine
 
 
@@ -74,22 +73,6 @@ class Processors(threading.Thread):
         return sum(self._used.copy().values())
 
 
-@contextmanager
-def machines():
-    """Start a cluster; yields it with its `machines`."""
-    os.environ.setdefault('RAY_USAGE_STATS_ENABLED', '0')
-    from ray.cluster_utils import Cluster
-
-    head = {'num_cpus': 0, 'object_store_memory': MEMORY, 'include_dashboard': False}
-    cluster = Cluster(initialize_head=True, head_node_args=head)
-    try:
-        cluster.machines = [cluster.add_node(num_cpus=1, object_store_memory=MEMORY) for _ in range(MACHINES)]
-        cluster.wait_for_nodes()
-        yield cluster
-    finally:
-        cluster.shutdown()
-
-
 def run(name: str, env_file: Path, processors: Processors, look: Callable[[], object] = lambda: None) -> Side:
     """Run a task, and look now and then while it runs."""
     root = env_file.parents[1]
@@ -122,10 +105,10 @@ def measure(folder: Path, count: int, images: list[Path], models: list[Path]) ->
 
     name = f'{MACHINES} processes on one machine'
     sides = [run(name, task(name), processors)]
-    with machines() as cluster:
+    with ray_machines(MACHINES) as cluster:
         name = f'{MACHINES} machines on Ray'
         sides.append(run(name, task(name, ray_address=cluster.address), processors))
-    with machines() as cluster:
+    with ray_machines(MACHINES) as cluster:
         name = f'{MACHINES} machines on Ray, one killed'
         doomed = list(cluster.machines[:1])
 

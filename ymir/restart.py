@@ -218,6 +218,6 @@ def write_done(task_dir: Path, training: str, what: str) -> None:
 def _read_done(task_dir: Path) -> tuple[str, str]:
     try:
         training, what = json.loads((task_dir / DONE_FILE).read_text(encoding='utf-8'))
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError):  # missing, or no pair
         return '', ''
     return training, what

@@ -79,9 +79,11 @@ def main() -> None:
         run()
         return
     with NodeLink(nodes) as link:
-        ended = {'cause': '', 'sentence': ''}
+        # Of what is no Exception, such as an exit: the others must not take it for success.
+        ended = {'cause': UnknownError.__name__, 'sentence': 'its process was ended.'}
         try:
             run(link)
+            ended = {'cause': '', 'sentence': ''}
         except Exception as error:
             record = read_record(os.environ.get(ERROR_FILE_VARIABLE, ''))
             known = record.to_error() if record else as_task_error(error)

@@ -23,6 +23,7 @@ from tmi.devices import cpu_processes
 from tmi.errors import StandstillError
 from tmi.inference.blocks import (
     NODE_FILE,
+    VISIBLE_SECONDS,
     Block,
     blocks_of,
     finished_blocks,
@@ -234,7 +235,11 @@ class Pool:
             ray.kill(chooser)
         if report.error:
             self._progress.add(Block(0, 0, 0), asdict(report))
-        choice = json.loads((self._root / ENGINE_FOLDER / CHOICE_FILE).read_text(encoding='utf-8'))
+        file = self._root / ENGINE_FOLDER / CHOICE_FILE
+        deadline = time.monotonic() + VISIBLE_SECONDS
+        while not file.exists() and time.monotonic() < deadline:  # another machine has written it
+            time.sleep(0.5)
+        choice = json.loads(file.read_text(encoding='utf-8'))
         log_choice(self._plan.engine, choice['engine'], choice['reason'])
 
 

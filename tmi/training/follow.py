@@ -62,7 +62,7 @@ def follow(link: NodeLink, script: Path) -> None:
             kills = memory_kills()
             error: Exception | None
             try:
-                command, environment = training_command(*_prepared(start), script, start['arguments'])
+                command, environment = training_command(*_prepared(start, ranks), script, start['arguments'])
                 error = ranks.run(command, environment, next(watches), Node0(link, done).trouble)
             except TaskError as failure:
                 error = failure
@@ -78,15 +78,18 @@ def _described(error: Exception | None) -> dict[str, Any]:
     return {'cause': cause_name(known), 'sentence': known.sentence, 'is_consequence': is_consequence(error)}
 
 
-def _prepared(start: Mapping[str, Any]) -> tuple[Path, NodeTask]:
+def _prepared(start: Mapping[str, Any], ranks: Ranks) -> tuple[Path, NodeTask]:
     """Wait until the config is seen here, and choose the GPUs.
 
     Raises:
-        TaskError: SettingError if the config is not seen; MissingGpuError if there are too few GPUs.
+        TaskError: SettingError if the config is not seen; MissingGpuError if there are too few GPUs; StoppedError if
+            this node was stopped meanwhile.
     """
     path = Path(start['run_config'])
     until = time.monotonic() + SHARED_FILE_SECONDS
-    while not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != start['digest']:
+    while _digest(path) != start['digest']:
+        if ranks.stop_signals:
+            raise StoppedError(f'This node was stopped by {ranks.signal_name()}.')
         if time.monotonic() > until:
             raise SettingError(
                 f'{path}, which node 0 has written, is not seen here: all nodes need the same input and output folder, '
@@ -97,6 +100,13 @@ def _prepared(start: Mapping[str, Any]) -> tuple[Path, NodeTask]:
         select_devices(range(start['processes']))
         find_device(start['processes'])
     return path, NodeTask(start['device'], Path(start['models_dir']), start['processes'], start['nodes'])
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:  # not there yet, or replaced while a network file system was reading it
+        return None
 
 
 class Node0:

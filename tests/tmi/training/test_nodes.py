@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+import signal
 import socket
 import sys
 import threading
@@ -12,7 +13,7 @@ from types import SimpleNamespace
 import pytest
 
 from tests.processes import wait_until
-from tmi.errors import LostNodeError, SettingError, StandstillError, StepMemoryError, UnknownError
+from tmi.errors import LostNodeError, SettingError, StandstillError, StepMemoryError, StoppedError, UnknownError
 from tmi.processes import ERROR_FILE_VARIABLE, ErrorRecord, leave_record
 from tmi.training import follow as following
 from tmi.training import nodes, ranks, supervise
@@ -258,7 +259,14 @@ def test_a_config_that_is_not_shared_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(following, 'SHARED_FILE_SECONDS', 0.0)
     monkeypatch.setattr(following, 'POLL_SECONDS', 0.01)
     with pytest.raises(SettingError, match=r'run\.py, which node 0 has written, is not seen here'):
-        following._prepared({'run_config': str(tmp_path / 'run.py'), 'digest': ''})
+        following._prepared({'run_config': str(tmp_path / 'run.py'), 'digest': ''}, ranks.Ranks())
+
+
+def test_a_node_that_is_stopped_waits_for_no_config(tmp_path):
+    stopped = ranks.Ranks()
+    stopped.stop_signals.append(signal.SIGTERM)
+    with pytest.raises(StoppedError, match='SIGTERM'):
+        following._prepared({'run_config': str(tmp_path / 'run.py'), 'digest': ''}, stopped)
 
 
 @pytest.mark.parametrize('error', [LostNodeError('Node 0 has ended.'), UnknownError(CLOSED), SettingError('Wrong.')])

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.ymir.infer.ray_machines import ray_machines
+from benchmarks.ray_machines import ray_machines
 from tests.ymir.infer.sandbox import PROJECT_ROOT, Task, write_images
 from tmi.errors import SettingError
 from tmi.inference import ray_cluster

@@ -1,5 +1,6 @@
 """The decisions of ymir_training.py before anything runs."""
 
+import contextlib
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -7,8 +8,10 @@ import pytest
 import torch
 
 from tmi.devices import CPU_PROCESSES_VARIABLE, cpu_processes, find_device
-from tmi.errors import TaskError
+from tmi.errors import SettingError, TaskError
+from tmi.processes import ERROR_FILE_VARIABLE
 from tmi.training.launch import SPINS, Kept, find_resumption, read_kept, training_command
+from ymir import ymir_training
 from ymir.errors import code_of
 
 
@@ -93,3 +96,22 @@ def test_threads_that_wait_leave_their_core(device, own, expected, monkeypatch):
         monkeypatch.setenv('GOMP_SPINCOUNT', own)
     task = SimpleNamespace(num_processes=1, node_processes=1, nodes=1, device=device, models_dir=Path('/out/models'))
     assert training_command(Path('run.py'), task, Path('train.py'), [])[1].get('GOMP_SPINCOUNT') == expected
+
+
+@pytest.mark.parametrize(
+    'end, cause', [(None, ''), (SystemExit(1), 'UnknownError'), (SettingError('x'), 'SettingError')]
+)
+def test_other_nodes_learn_how_the_task_ended(monkeypatch, end, cause):
+    def run(link):
+        if end is not None:
+            raise end
+
+    said = {}
+    link = contextlib.nullcontext(SimpleNamespace(say=said.update))
+    monkeypatch.delenv(ERROR_FILE_VARIABLE, raising=False)
+    monkeypatch.setattr(ymir_training.Nodes, 'of', lambda: SimpleNamespace(count=2))
+    monkeypatch.setattr(ymir_training, 'NodeLink', lambda nodes: link)
+    monkeypatch.setattr(ymir_training, 'run', run)
+    with contextlib.nullcontext() if end is None else pytest.raises(type(end)):
+        ymir_training.main()
+    assert said['ended']['cause'] == cause

@@ -313,3 +313,9 @@ def test_a_training_that_stops_before_its_first_stage_replaces_the_earlier_model
     assert again.replace_all
     validate(again, resumed, 0.1)
     assert not again.replace_all and check_result(task)['model_stages']['best']['mAP'] == 0.1
+
+
+@pytest.mark.parametrize('text', ['', '5', 'null', '[1]', '{}'])
+def test_a_damaged_record_of_what_is_done_is_none(tmp_path, text):
+    (tmp_path / restart_module.DONE_FILE).write_text(text)
+    assert restart_module._read_done(tmp_path) == ('', '')
