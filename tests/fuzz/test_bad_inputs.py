@@ -20,7 +20,7 @@ from tests.warm_python import ROOT, warm_python
 
 SEED = os.environ.get('FUZZ_SEED', 's2')
 CASES = int(os.environ.get('FUZZ_CASES', '100'))
-SAMPLE = range(282, 312)  # of the usual seed; the 30 in a row that take the least time
+SAMPLE = range(282, 306)  # of the usual seed, of every kind; among the 30 in a row that take the least time
 STREAMS = 2  # how many run at a time
 
 

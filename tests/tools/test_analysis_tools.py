@@ -186,6 +186,7 @@ def test_vis_scheduler(config, tmp_path):
         assert size_of(tmp_path / 'out' / f'small-{parameter}.jpg') == (900, 600)
 
 
+@pytest.mark.slow
 def test_vis_scheduler_without_the_key(config, tmp_path):
     """A config that has no `param_scheduler` at all; here as a process, which has no display."""
     cfg = Config.fromfile(config())

@@ -105,6 +105,7 @@ def draw_curves(curves: Curves, best_epoch: int = 0) -> Figure:
     ):
         axis.set(title=title, xlabel=x_name, ylabel=y_name)
         axis.set_ylim(bottom=0)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(linewidth=0.5, alpha=0.4)
         axis.spines[['top', 'right']].set_visible(False)
         if axis.has_data():

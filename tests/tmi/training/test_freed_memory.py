@@ -1,57 +1,26 @@
 """What a training frees stays with its process, and what its loader workers free does not."""
 
-import resource
 import subprocess
 import sys
 from pathlib import Path
 
 from mmengine.config import Config
 
-from tests.processes import check_in_fork
 from tmi.settings import TrainingSettings
 from tmi.training import train_loop
 from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
-from tmi.training.freed_memory import keep_freed_memory
 from tmi.training.train_loop import TaskTrainLoop
 from tmi.zoo.models import find_model
 
+from .freed_memory_checks import check_kept_memory, check_worker
 from .simulated import Clock, Machine, Runner
-
-STEPS, BYTES = 8, 48 * 1024**2
-
-
-def faults_of_steps(size=BYTES):
-    """Take, fill and free as much memory in each step; return the pages that the system had to map for it."""
-    filled = bytes(size)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    for _ in range(STEPS):
-        bytearray(filled)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 
 def in_a_new_process(check):
     """Run what changes the process in one that has never failed to get memory: after that, malloc takes other heaps."""
-    code = f'from {__name__} import {check.__name__} as check; check()'
+    code = f'from {check.__module__} import {check.__name__} as check; check()'
     subprocess.run([sys.executable, '-c', code], cwd=Path(__file__).parents[3], check=True)
-
-
-def check_kept_memory():
-    returned = faults_of_steps()
-    assert keep_freed_memory()
-    faults_of_steps()
-    assert faults_of_steps() < 0.1 * returned
-
-
-def check_worker():
-    returned = faults_of_steps()
-    keep_freed_memory()
-    faults_of_steps()
-
-    def in_the_worker():
-        assert faults_of_steps(2 * BYTES) > 0.5 * returned  # more than what was kept before the fork
-
-    check_in_fork(in_the_worker)
 
 
 def test_kept_memory_is_mapped_once():

@@ -163,7 +163,9 @@ def test_the_schedule_is_that_of_as_many_epochs_given_by_hand(clock, tmp_path, m
     assert runner.validated == again.validated
 
 
-@pytest.mark.parametrize('minutes, step, expected', [(10, 0.02, 'SGD'), (3, 0.25, 'AdamW')])
+@pytest.mark.parametrize(
+    'minutes, step, expected', [pytest.param(10, 0.02, 'SGD', marks=pytest.mark.slow), (3, 0.25, 'AdamW')]
+)
 def test_the_optimizer_is_that_of_the_length_of_the_run(clock, tmp_path, minutes, step, expected):
     task = make_task(tmp_path, images=160 if expected == 'SGD' else 600, max_minutes=minutes)
     guess = modify_mmengine_config(Config.fromfile(task.model.config), task).run
