@@ -1,9 +1,10 @@
 """What the predicting processes are to do, decided once by their parent and handed over as a JSON file.
 
 On GPUs there is one process for each, with loader processes beside it. On a CPU the forward pass takes nearly all the
-time and gains little from a second thread, so there the cores are shared out to several processes with few threads,
-each of which decodes its own images: all cores stay busy and nobody waits for anybody. The environment variable
-YMIR_CPU_PROCESSES sets their number.
+time and gains little from a second thread, so there each core gets a process of one thread, which decodes its own
+images: all cores stay busy and nobody waits for anybody. It stays one thread where there are fewer processes than
+cores, because convolutions round differently with two: the files are the same for any number of processes. The
+environment variable YMIR_CPU_PROCESSES sets their number.
 """
 
 import hashlib
@@ -20,7 +21,8 @@ from tmi.zoo.weights import choose_inference_model
 
 PLAN_FILE = 'plan.json'
 CPU_BATCH = 8  # images that are loaded together
-MAX_CPU_PROCESSES = 8  # each has its own copy of the model and the libraries, about half a GB
+THREADS = 1  # of each predicting process
+MAX_CPU_PROCESSES = 16  # each has its own copy of the model and the libraries, about half a GB
 IMAGES_PER_CPU_PROCESS = 32  # fewer do not repay the seconds that a process needs to start
 DEFAULT_WORKERS = 4  # of a GPU, that load images
 BLOCKS = 256  # of a cluster, where that gives sizes between these two
@@ -45,7 +47,6 @@ class PredictionPlan:
         gpu_ids: GPUs of the task, none for the CPU.
         world_size: Predicting processes.
         workers: Loader processes beside each.
-        threads: Threads of each predicting process.
         log_level: From which level on the processes log.
         mining: `MiningSettings` as JSON values if mining looks at the images too, None for boxes alone.
         engine: What runs the network: 'torch', 'onnxruntime', 'openvino', or 'auto' for the fastest.
@@ -69,7 +70,6 @@ class PredictionPlan:
     gpu_ids: list[int]
     world_size: int
     workers: int
-    threads: int
     log_level: str = 'info'
     mining: dict[str, Any] | None = None
     engine: str = TORCH
@@ -86,7 +86,6 @@ class PredictionPlan:
             'gpu_ids': [],
             'world_size': 0,
             'workers': 0,
-            'threads': 0,
             'log_level': '',
             'mining': None,
             'masks': False,
@@ -107,7 +106,7 @@ class PredictionPlan:
 
     def _as_decided(self) -> 'PredictionPlan':
         """Return the plan without what changes no prediction and not which images a process has."""
-        free = {'workers': 0, 'threads': 0, 'log_level': '', 'gpu_ids': [], 'ray_address': ''}
+        free = {'workers': 0, 'log_level': '', 'gpu_ids': [], 'ray_address': ''}
         if not self.gpu_ids:
             free.update(world_size=0, batch_size=0)
         return replace(self, **free)
@@ -118,8 +117,8 @@ class PredictionPlan:
         return hashlib.sha256(values.encode('ascii')).hexdigest()
 
     def with_processes(self, world_size: int) -> 'PredictionPlan':
-        """Return the plan for another number of processes on the same cores."""
-        return replace(self, world_size=world_size, threads=max(self.threads * self.world_size // world_size, 1))
+        """Return the plan for another number of processes."""
+        return replace(self, world_size=world_size)
 
     def save(self, path: Path) -> None:
         """Write the plan as JSON, whole or not at all."""
@@ -190,16 +189,15 @@ def make_plan(
     if isinstance(size, int):
         size = (size, size) if size else None
     if params.gpu_ids:
-        world_size, workers, threads = len(params.gpu_ids), params.workers_per_gpu, 1
+        world_size, workers = len(params.gpu_ids), params.workers_per_gpu
         if workers == 'auto':
             workers = DEFAULT_WORKERS
         batch_size = params.samples_per_gpu
     else:
         world_size = predicting_processes(num_images)
-        workers, threads = 0, max(available_cpus() // world_size, 1)
-        batch_size = CPU_BATCH
+        workers, batch_size = 0, CPU_BATCH
     if params.ray_address:  # its machines have their own cores and GPUs
-        world_size = threads = 1
+        world_size = 1
     return PredictionPlan(
         source=source,
         num_images=num_images,
@@ -214,7 +212,6 @@ def make_plan(
         gpu_ids=params.gpu_ids,
         world_size=world_size,
         workers=workers,
-        threads=threads,
         log_level=params.log_level,
         mining=mining.model_dump(mode='json', exclude={'ray_address'}) if mining else None,
         engine=usable_engine(params.engine, params.gpu_ids, params.precision),

@@ -48,7 +48,7 @@ class Work:
     """What all actors of a run need to know; travels as JSON.
 
     Args:
-        plan: Of the task, with the threads of one actor.
+        plan: Of the task.
         root: The folder of all blocks.
         run: Names this run of the task.
         token: A file that every machine must see.
@@ -195,8 +195,7 @@ class BlockPredictor:
         if self._watch is not None:
             return
         os.environ.update(self._work.environ)
-        # A matrix product then does not depend on the number of threads, as in processes of one machine.
-        os.environ.setdefault('MKL_CBWR', 'AUTO,STRICT')
+        os.environ.setdefault('MKL_CBWR', 'AUTO,STRICT')  # as in processes of one machine
         level = self._plan.log_level
         configure_logging('warning' if level == 'info' else level)
         found = look(self._work.token, self._work.sizes)

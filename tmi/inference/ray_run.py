@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +34,7 @@ from tmi.inference.blocks import (
 from tmi.inference.engines import CHOICE_FILE, ENGINE_FOLDER, TORCH, log_choice
 from tmi.inference.finite_check import FiniteCheck
 from tmi.inference.image_list import iter_image_list
-from tmi.inference.plan import MAX_CPU_PROCESSES, PredictionPlan
+from tmi.inference.plan import MAX_CPU_PROCESSES, THREADS, PredictionPlan
 from tmi.inference.ray_cluster import check_nodes, cluster_error, connected, describe_resources, usable_nodes
 from tmi.inference.ray_node import fingerprint
 from tmi.inference.supervise import BUSY, STANDSTILL_SECONDS, finished_images
@@ -151,12 +151,11 @@ class Pool:
         check_nodes(nodes, str(token), sizes, packages)
         environ = {name: value for name, value in os.environ.items() if name.startswith(INHERITED)}
         environ.pop(ERROR_FILE_VARIABLE, None)
-        # For what the libraries of an actor compute before they are told; Ray sets it to the CPUs of the actor too.
-        environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(cpus)
+        environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(THREADS)
         from tmi.inference.ray_actor import Work
 
-        self._plan = replace(plan, threads=cpus)
-        work = Work(asdict(self._plan), str(root), run, str(token), sizes, packages, environ)
+        self._plan = plan
+        work = Work(asdict(plan), str(root), run, str(token), sizes, packages, environ)
         self._work = json.dumps(asdict(work))
         self._resources = {'num_cpus': cpus, 'num_gpus': 1 if plan.gpu_ids else 0}
         logger.info(
@@ -166,7 +165,7 @@ class Pool:
             len(todo),
             len(nodes),
             self._places,
-            'a GPU each' if plan.gpu_ids else f'CPU, {cpus} threads each',
+            'a GPU each' if plan.gpu_ids else 'CPU, one thread each',
         )
 
     def run(self) -> None:
@@ -294,7 +293,7 @@ class ClusterWatch:
 
 
 def _cpus_of_actor(plan: PredictionPlan, nodes: Sequence[Mapping[str, Any]]) -> int:
-    """Return the CPUs, and so the threads, of one actor: on each machine about as many actors as processes else."""
+    """Return the CPUs that one actor takes: so each machine has about as many actors as processes without Ray."""
     least = min(int(node['Resources']['CPU']) for node in nodes)
     if plan.gpu_ids:
         return min(max(plan.workers, 1), *(_share(node) for node in nodes))

@@ -126,7 +126,7 @@ def _identity(plan: PredictionPlan, list_hash: str) -> str:
 def _run_processes(plan: PredictionPlan, folder: Path, on_progress: Callable[[int], None]) -> None:
     if not plan.gpu_ids:
         os.environ[MEMORY_ADVICE_VARIABLE] = 'cpu prediction'
-    where = f'GPU {", ".join(map(str, plan.gpu_ids))}' if plan.gpu_ids else f'CPU, {plan.threads} threads each'
+    where = f'GPU {", ".join(map(str, plan.gpu_ids))}' if plan.gpu_ids else 'CPU, one thread each'
     logger.info(
         'Predicting %d images with %s in %d processes (%s)',
         plan.num_images,

@@ -21,7 +21,7 @@ from pathlib import Path
 from tmi.devices import select_devices
 from tmi.errors import StandstillError, StoppedError, TaskError, UnknownError, killed_process
 from tmi.inference.heartbeat import Beat, heartbeat_path, read_heartbeat
-from tmi.inference.plan import PredictionPlan
+from tmi.inference.plan import THREADS, PredictionPlan
 from tmi.inference.shards import Finished, LineCounter, finished_part, shard_path
 from tmi.inference.skipped import add_skipped, read_skipped
 from tmi.process_tree import children, kill_tree, processor_seconds
@@ -248,9 +248,7 @@ class PredictingProcess:
 def _environment(plan: PredictionPlan, rank: int, error_file: str) -> dict[str, str]:
     environ = dict(os.environ)
     environ[ERROR_FILE_VARIABLE] = error_file
-    environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(plan.threads)
-    environ.setdefault(
-        'MKL_CBWR', 'AUTO,STRICT'
-    )  # matrix products do not depend on the number of threads; costs nothing
+    environ['OMP_NUM_THREADS'] = environ['MKL_NUM_THREADS'] = str(THREADS)
+    environ.setdefault('MKL_CBWR', 'AUTO,STRICT')  # matrix products do not depend on where their operands lie
     select_devices(plan.gpu_ids[rank : rank + 1], environ)
     return environ

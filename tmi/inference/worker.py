@@ -45,7 +45,7 @@ from tmi.inference.heartbeat import Heartbeat  # noqa: E402
 from tmi.inference.images import Batch, Image, ImageBatches, Letterbox, make_loader  # noqa: E402
 from tmi.inference.model import build_model  # noqa: E402
 from tmi.inference.package import fault_of_package, read_package  # noqa: E402
-from tmi.inference.plan import PLAN_FILE, PredictionPlan  # noqa: E402
+from tmi.inference.plan import PLAN_FILE, THREADS, PredictionPlan  # noqa: E402
 from tmi.inference.shards import Finished, Prediction, ShardWriter  # noqa: E402
 from tmi.inference.skipped import read_skipped  # noqa: E402
 from tmi.inference.supervise import LOADER_LOST, finished_images  # noqa: E402
@@ -241,7 +241,7 @@ class ShardPredictor:
 
     def __init__(self, plan: PredictionPlan, folder: Path) -> None:
         self._plan, self._folder = plan, folder
-        torch.set_num_threads(plan.threads)
+        torch.set_num_threads(THREADS)
         self._device = choose_device(plan)
         package = read_package(InferenceModel(Path(plan.checkpoint), Path(plan.config) if plan.config else None))
         self._source = package.source

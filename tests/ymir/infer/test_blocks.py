@@ -313,7 +313,7 @@ def test_folders_follow_from_what_decides_the_predictions():
     def name(**changes):
         return blocks_folder(replace(PLAN, **changes), Path()).name
 
-    same = ({'ray_address': 'x:1'}, {'threads': 8}, {'log_level': 'debug'}, {'batch_size': 2})
+    same = ({'ray_address': 'x:1'}, {'log_level': 'debug'}, {'batch_size': 2})
     assert {name(**change) for change in ({}, *same)} == {name()}
     other = ({'identity': 'b'}, {'score_thr': 0.2}, {'gpu_ids': [0]}, {'block_size': 11}, {'mining': MINING})
     assert len({name(**change) for change in ({}, *other)}) == 6

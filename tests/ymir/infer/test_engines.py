@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -373,7 +372,6 @@ def test_any_number_of_processes_gives_the_same(engine, plan, images, tmp_path, 
         folder.mkdir()
         write_image_list(map(str, images[:16]), folder)
         one = plan(engine, num_images=16, mining=MiningSettings(class_names=CLASS_NAMES, mining_algorithm='aldd'))
-        one = replace(one, threads=1)
         for rank in range(processes):
             predict_shard(one, folder, rank)
         written.append(list(merge_shards(folder, processes, 16)))

@@ -49,7 +49,6 @@ def predict(tmp_path, model_files, images, monkeypatch):
             gpu_ids=[],
             world_size=1,
             workers=0,
-            threads=1,
         )
         (tmp_path / 'out').mkdir(exist_ok=True)
         write_image_list(map(str, images[:2]), tmp_path / 'out')

@@ -38,7 +38,7 @@ def run(tmp_path, instance_files, images, monkeypatch):
         def predict(plan, folder, on_progress):
             assert plan.world_size == processes
             for rank in range(processes):
-                predict_shard(replace(plan, workers=workers, threads=1), folder, rank)
+                predict_shard(replace(plan, workers=workers), folder, rank)
 
         bad = tmp_path / 'text.jpg'
         bad.write_text('this is text')

@@ -42,7 +42,7 @@ def rank_pool(settings, paths, folder, world_size=1, workers=0):
     """Rank as a task does, in this process; returns the ranking."""
     algorithm = ALGORITHMS[settings.mining_algorithm](settings)
     plan = make_plan(settings, 'list', len(paths), '/', algorithm.score_thr, settings)
-    plan = replace(plan, world_size=world_size, workers=workers, threads=1)
+    plan = replace(plan, world_size=world_size, workers=workers)
     with pytest.MonkeyPatch.context() as patch:
 
         def run(plan, folder, on_progress):

@@ -37,7 +37,7 @@ def mine_and_infer(tmp_path, monkeypatch):
     """Run a task here, with the one predicting process; gives the task."""
 
     def predict(plan, folder, on_progress):
-        predict_shard(replace(plan, workers=0, threads=1), folder, 0)
+        predict_shard(replace(plan, workers=0), folder, 0)
 
     def run(name, pool, files, **params):
         task = Task(tmp_path / name, pool, files, ('mining', 'infer'), **params)

@@ -137,12 +137,13 @@ def test_a_full_disk_ends_the_task_and_keeps_what_is_there(run, tmp_path, monkey
     with pytest.raises(DiskFullError, match='No space is left on the disk') as caught:
         run(NAMES, world_size=2)
     assert code_of(caught.value) == 160004
-    before = [shard_path(tmp_path / 'predictions', rank).read_bytes() for rank in range(2)]
+    files = [shard_path(tmp_path / 'predictions', rank) for rank in range(2)]
+    before = [file.read_bytes() if file.exists() else b'' for file in files]  # process 0 may not have begun
     assert before[1].count(b'\n') == BATCH
     monkeypatch.delenv('FULL')
     (tmp_path / 'error.json').unlink()
     assert all(one.readable for one in run(NAMES, world_size=2).values())
-    after = [shard_path(tmp_path / 'predictions', rank).read_bytes() for rank in range(2)]
+    after = [file.read_bytes() for file in files]
     assert 'Going on where an earlier run ended' in caplog.text
     assert all(new.startswith(old) for new, old in zip(after, before))
 
@@ -208,7 +209,7 @@ def change_weights(folder):
         {'class_names': ['b']},
         {'names': [*NAMES[1:], '0']},
         {'batch_size': 5},
-        {'threads': 2, 'log_level': 'debug'},
+        {'log_level': 'debug'},
         {'score_thr': 0.3},
     ],
 )

@@ -2,14 +2,16 @@
 
 import itertools
 import os
+import subprocess
 from dataclasses import replace
 
 import pytest
 
+from tests.warm_python import warm_python
 from tmi.inference.worker import predict_shard
 from ymir import ymir_infer, ymir_mining
 
-from .sandbox import Task
+from .sandbox import PROJECT_ROOT, Task
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 FILES = ('infer-result.json', 'result.tsv', 'mining-summary.json', 'skipped-images.tsv')
@@ -23,7 +25,7 @@ def run(tmp_path, model_files, images, monkeypatch):
         def predict(plan, folder, on_progress):
             assert plan.world_size == processes
             for rank in range(processes):
-                predict_shard(replace(plan, workers=workers, threads=1), folder, rank)
+                predict_shard(replace(plan, workers=workers), folder, rank)
 
         folder = tmp_path / f'{processes}-{workers}-{batch_size}'
         bad = tmp_path / 'text.jpg'
@@ -54,3 +56,16 @@ def test_the_same_files(run, algorithm):
     assert b'"score"' in first[0] and first[1].count(b'\n') == 24
     for other in others:
         assert other == first
+
+
+def test_the_same_files_of_real_processes(tmp_path, images, model_files):
+    """With the threads that they have; more cores than processes must not change a digit."""
+    found = {}
+    for processes in (1, 2, 3):
+        task = Task(tmp_path / str(processes), images[:23], model_files, ('mining', 'infer'))
+        environ = dict(os.environ, DEFAULT_ENV_FILE_PATH=str(task.env_file), YMIR_CPU_PROCESSES=str(processes))
+        environ.pop('OMP_NUM_THREADS', None)
+        subprocess.run([warm_python(), 'ymir/start.py'], cwd=PROJECT_ROOT, env=environ, check=True)
+        found[processes] = [(task.out / name).read_bytes() for name in FILES[:3]]
+    assert b'"score"' in found[1][0]
+    assert found[1] == found[2] == found[3]

@@ -25,7 +25,7 @@ from tmi.inference.engines import AUTO, CHOICE_FILE, ENGINE_FOLDER, TORCH, insta
 from tmi.inference.engines.agreement import describe_disagreement
 from tmi.inference.engines.sessions import SESSIONS
 from tmi.inference.engines.trial import INPUT_FILE, NETWORK_FILE, outputs_file, read_outputs, seconds_of_a_pass
-from tmi.inference.plan import PredictionPlan
+from tmi.inference.plan import THREADS, PredictionPlan
 
 TRIAL_LIMIT = 300  # seconds; for engines that hang
 MEASURE_SECONDS = 1.0
@@ -77,7 +77,7 @@ def use_engine(
     else:
         choice = _wait_for_choice(folder, on_wait)
     if choice.engine != TORCH:
-        session = SESSIONS[choice.engine](folder / NETWORK_FILE, plan.threads)
+        session = SESSIONS[choice.engine](folder / NETWORK_FILE, THREADS)
         predictor.engine = lambda inputs: [torch.from_numpy(output) for output in session(as_array(inputs))]
 
 
@@ -115,7 +115,7 @@ def choose_engine(
     speeds, problems = {}, []
     for engine in installed_engines() if plan.engine == AUTO else [plan.engine]:
         try:
-            outputs, seconds = _try_engine(folder, engine, plan.threads, measure, on_wait)
+            outputs, seconds = _try_engine(folder, engine, THREADS, measure, on_wait)
             problem = describe_disagreement(predictor, network, pixels, outputs, plan.score_thr)
         except TrialError as error:
             problem = str(error)

@@ -1,6 +1,6 @@
 """Sessions of the engines: a file with a network becomes a function of arrays; imports no torch.
 
-All compute in fp32. Each process has its own session with the threads of its plan: an engine must neither take all
+All compute in fp32. Each process has its own session with its own threads: an engine must neither take all
 cores, which belong to the other processes too, nor bind its threads to cores, which would be the same ones in each.
 """
 
