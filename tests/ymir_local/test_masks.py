@@ -13,6 +13,7 @@ from ymir_local.platform.parameters import ParameterError, read_template, read_t
 from ymir_local.platform.prepare import IMG_MAN, ModelStage, hyper_parameters, prepare_candidates, prepare_training
 
 OUTLINE = [10, 5, 29.6, 5, 29.6, 24.2]
+NO_COORDINATES = (float('nan'), float('inf'), -float('inf'), 1e200, 10**400)
 RUNS = {'size': [30, 40], 'counts': [100, 20, 1080]}
 
 
@@ -43,10 +44,17 @@ def test_masks_of_coco_are_read_where_they_are_asked_for(tmp_path):
     assert [(box.x, box.w) for box in masked] == [(box.x, box.w) for box in plain]
 
 
-@pytest.mark.parametrize('number', [float('nan'), float('inf'), -float('inf')])
-def test_a_polygon_with_a_number_that_is_not_finite_is_no_mask(tmp_path, number):
-    folder = write_coco(tmp_path, [[number, *OUTLINE[1:]]], [OUTLINE])
-    assert [box.mask for box in read_dataset(folder, masks=True).splits['all'][0].boxes] == [None, [OUTLINE]]
+@pytest.mark.parametrize('number', NO_COORDINATES, ids=lambda number: str(number)[:6])
+def test_a_mask_with_a_number_that_cannot_be_is_left_out_and_named(tmp_path, number):
+    folder = write_coco(tmp_path / 'data', [[number, *OUTLINE[1:]]], {**RUNS, 'counts': [number, 1100]}, [OUTLINE])
+    dataset = read_dataset(folder, masks=True)
+    image, other = dataset.splits['all']
+    masks = [box.mask for box in image.boxes]
+    assert masks[::2] == [None, [OUTLINE]]
+    named = [sentence for sentence in dataset.warnings if 'the mask is left out' in sentence]
+    assert [f'annotation {place}' in sentence for place, sentence in enumerate(named, 1)] == [True] * masks.count(None)
+    prepare_training(tmp_path / 'task', ['cat'], [image], [other], object_type=4)
+    assert read_dataset(folder).warnings == ()
 
 
 def test_polygons_of_labelme_are_masks(tmp_path):
@@ -63,7 +71,9 @@ def test_polygons_of_labelme_are_masks(tmp_path):
 
 
 def test_a_task_of_instance_segmentation(tmp_path):
-    folder = write_coco(tmp_path / 'data', [OUTLINE], RUNS, None, {'size': [1], 'counts': 7})
+    folder = write_coco(
+        tmp_path / 'data', [OUTLINE], RUNS, None, {'size': [1], 'counts': 7}, [OUTLINE[:5]], [OUTLINE, [1, 2, 3]]
+    )
     image, other = read_dataset(folder, masks=True).splits['all']
     task = prepare_training(tmp_path / 'task', ['cat'], [image], [other], object_type=4)
     config = yaml.safe_load((task.in_dir / 'config.yaml').read_text())
@@ -72,7 +82,8 @@ def test_a_task_of_instance_segmentation(tmp_path):
     content = json.loads((task.in_dir / 'annotations/coco-annotations.json').read_text())
     found = [(item['segmentation'], item['area']) for item in content['annotations']]
     whole = [10, 5, 30, 5, 30, 24]
-    assert found == [([whole], 190), (RUNS, 20), ({}, 400), ({'size': [1], 'counts': 7}, 400)]
+    assert found[:4] == [([whole], 190), (RUNS, 20), ({}, 400), ({'size': [1], 'counts': 7}, 400)]
+    assert found[4:] == [([whole[:5]], 0), ([whole, [1, 2, 3]], 190)]  # which the executor will leave out or report
     assert LabelledBox(0, 1, 2, 3, 4, mask=[OUTLINE]) != LabelledBox(0, 1, 2, 3, 4)
 
     weights = tmp_path / 'w.pth'

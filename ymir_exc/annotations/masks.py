@@ -39,7 +39,7 @@ def checked_mask(segmentation: Any, width: int, height: int) -> tuple[Any, float
         if not area:
             raise ValueError('its mask is empty')
         return mask, area
-    polygons = [polygon for polygon in segmentation if len(polygon) >= 2 * POINTS and len(polygon) % 2 == 0]
+    polygons = _outlines(segmentation)
     if not polygons:
         raise ValueError(f'its mask has no polygon [x, y, x, y, ...] of {POINTS} points or more')
     area = mask_area(polygons)
@@ -52,12 +52,20 @@ def mask_area(segmentation: Any) -> float:
     """Return the area of a mask in square pixels.
 
     Args:
-        segmentation: polygons, or a mapping with ``size`` and ``counts``.
+        segmentation: polygons, of which those of fewer than three points do not count, or a mapping with ``size`` and
+            ``counts``.
 
     Raises:
         ValueError: it is an invalid run-length code.
     """
-    return sum(runs_of(segmentation)[1][1::2]) if isinstance(segmentation, dict) else sum(map(_area, segmentation))
+    if isinstance(segmentation, dict):
+        return sum(runs_of(segmentation)[1][1::2])
+    return sum(map(_area, _outlines(segmentation)))
+
+
+def _outlines(polygons: list[list[float]]) -> list[list[float]]:
+    """Return the polygons [x, y, x, y, ...] that have an inside."""
+    return [polygon for polygon in polygons if len(polygon) >= 2 * POINTS and len(polygon) % 2 == 0]
 
 
 def _area(polygon: list[float]) -> float:

@@ -10,6 +10,7 @@ far corner at most one pixel outside      clipped: many tools write it one too f
 box partly outside the image              clipped
 box outside, inverted, without area       left out
 object without a known class              left out
+mask that is none, where masks count      left out; the box stays
 class that is not among those asked for   left out; the platform drops objects of other classes too
 two names that become the same            one class
 image missing or unreadable               left out
@@ -270,7 +271,14 @@ def _boxes(
                 f'{size[0]} x {size[1]}); it is {done}',
             )
         if fitted:
-            boxes.append(LabelledBox(indexes[name], *fitted, box.difficult, mask_in_file(box.mask) if masks else None))
+            mask = mask_in_file(box.mask) if masks and box.mask else None
+            if masks and box.mask and mask is None:
+                warnings.add(
+                    'masks left out',
+                    f'{image.source}: {box.place}{which}: its segmentation is neither polygons [[x, y, ...], ...] of '
+                    'finite numbers nor a run-length code with size and counts; the mask is left out',
+                )
+            boxes.append(LabelledBox(indexes[name], *fitted, box.difficult, mask))
     return boxes
 
 

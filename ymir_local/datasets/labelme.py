@@ -25,11 +25,10 @@ from .class_lists import take_classes
 from .file_names import FileNames
 from .files import files_below, read_head, read_json, split_folders, split_of
 from .images_of_labels import ImagesOfLabels
-from .raw import UNLABELLED, RawBox, RawDataset, RawImage, number_in_file, size_in_file
+from .raw import MOST_PIXELS, UNLABELLED, RawBox, RawDataset, RawImage, number_in_file, size_in_file
 
 LOOKS_FOR = '.json files of labelme ("shapes" and "imagePath") beside images or in a folder of their own'
 _LABEL_FOLDERS = ('labels', 'json', 'jsons', 'annotations', 'Annotations', 'labelme')
-_MOST_PIXELS = 2**31
 _NO_AREA = ('point', 'points', 'line', 'linestrip')
 
 
@@ -125,7 +124,7 @@ def _shape(entry: Any, place: str) -> Shape:
         return Shape(str(kind), None, f'{place} is a {kind}, which has no area')
     if len(points) < 2:
         return Shape(str(kind), None, f'{place} is a {kind} of {len(points)} points')
-    if not all(abs(value) < _MOST_PIXELS for point in points for value in point):  # NaN is not, either
+    if not all(abs(value) < MOST_PIXELS for point in points for value in point):  # NaN is not, either
         corners = (math.nan,) * 4
     else:
         if kind == 'circle':

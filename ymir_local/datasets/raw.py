@@ -1,6 +1,6 @@
 """What the reader of a format gives: labels as they stand in the files, before they are held against the images."""
 
-import math
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,6 +21,7 @@ HARMLESS = (
     'images without label file',
     'boxes clipped',
 )
+MOST_PIXELS = 2**31  # of a coordinate
 UNLABELLED = 'the image may show objects, so it is for inference and mining only'
 
 
@@ -95,11 +96,14 @@ def mask_in_file(value: Any) -> Any:
     """
     try:
         if isinstance(value, dict):
-            return {key: value[key] for key in ('size', 'counts')}
+            mask = {key: value[key] for key in ('size', 'counts')}
+            json.dumps(mask, allow_nan=False)
+            return mask
         polygons = value if isinstance(value[0], (list, tuple)) else [value]
         polygons = [[float(number) for number in polygon] for polygon in polygons]
-        return polygons if all(math.isfinite(number) for polygon in polygons for number in polygon) else None
-    except (TypeError, ValueError, LookupError):
+        fits = all(abs(number) < MOST_PIXELS for polygon in polygons for number in polygon)  # NaN does not, either
+        return polygons if fits else None
+    except (TypeError, ValueError, LookupError, OverflowError):
         return None
 
 
