@@ -41,6 +41,8 @@ def test_masks_that_can_be_used():
     assert checked_mask([SQUARE], WIDTH, HEIGHT) == ([SQUARE], 400)
     triangle = [0, 0, 10, 0, 0, 10.5]
     assert checked_mask([SQUARE, [1, 2, 3, 4], triangle, [1] * 7], WIDTH, HEIGHT) == ([SQUARE, triangle], 452.5)
+    beyond, partly = [100, 0, 110, 0, 110, 9], [-9, -9, 3, -9, 3, 3]
+    assert checked_mask([beyond, partly], WIDTH, HEIGHT) == ([beyond, partly], 117)
     assert checked_mask(packed(), WIDTH, HEIGHT) == (packed(), 375) == (packed(), mask_utils.area(packed()))
     with_decimals = {'size': [HEIGHT, WIDTH], 'counts': [float(run) for run in runs()['counts']]}
     mask, area = checked_mask(with_decimals, WIDTH, HEIGHT)
@@ -54,6 +56,8 @@ def test_masks_that_can_be_used():
         ([[1, 2, 3, 4]], '3 points or more'),
         ([[1, 2, 3, 4, 5, 6, 7]], '3 points or more'),
         ([[5, 5, 5, 5, 5, 5]], 'no area'),
+        ([[100, 0, 110, 0, 110, 9]], 'outside the image of 100 x 80'),
+        ([[5, -9, 9, -9, 9, 0], [5, 80, 9, 80, 9, 99]], 'outside the image of 100 x 80'),
         ({'size': [HEIGHT, WIDTH], 'counts': 'nonsense'}, 'not a run-length mask'),
         ({'size': [1, 3], 'counts': '1\u00b2'}, 'not a run-length mask'),  # 1 and 2 here, other bytes for COCO's tools
         ({'size': [1, 3], 'counts': '1' + 'R' + 'P' * 9 + '0'}, 'not a run-length mask'),

@@ -45,6 +45,8 @@ def checked_mask(segmentation: Any, width: int, height: int) -> tuple[Any, float
     area = mask_area(polygons)
     if not area:
         raise ValueError('its mask has no area')
+    if not any(_is_seen(polygon, width, height) for polygon in polygons):
+        raise ValueError(f'its mask lies outside the image of {width} x {height} pixels')
     return polygons, area
 
 
@@ -66,6 +68,12 @@ def mask_area(segmentation: Any) -> float:
 def _outlines(polygons: list[list[float]]) -> list[list[float]]:
     """Return the polygons [x, y, x, y, ...] that have an inside."""
     return [polygon for polygon in polygons if len(polygon) >= 2 * POINTS and len(polygon) % 2 == 0]
+
+
+def _is_seen(polygon: list[float], width: int, height: int) -> bool:
+    """Return whether the box around a polygon reaches into the image."""
+    xs, ys = polygon[::2], polygon[1::2]
+    return min(xs) < width and max(xs) > 0 and min(ys) < height and max(ys) > 0
 
 
 def _area(polygon: list[float]) -> float:
