@@ -21,7 +21,7 @@ from ..platform.labels import Dataset
 from .file_names import FileNames, plain_name
 from .files import HEAD_BYTES, decode_text, read_head, read_json, split_folders, split_of
 from .image_writer import ImagePlaces, Written
-from .raw import RawBox, RawDataset, RawImage, size_in_file
+from .raw import RawBox, RawDataset, RawImage, polygons_in_file, size_in_file
 
 LOOKS_FOR = (
     'a COCO .json file with "images" and "annotations" in the folder, in annotations/ or in train/, val/ and test/'
@@ -276,7 +276,7 @@ def _box(entry: Any, place: str, categories: dict[Any, str]) -> object:
     if bbox:
         try:
             x, y, w, h = (float(value) for value in bbox)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return f'its bbox {bbox!r} is not [x, y, w, h] in numbers'
         corners = (x, y, x + w, y + h)
     elif shape:
@@ -289,14 +289,14 @@ def _box(entry: Any, place: str, categories: dict[Any, str]) -> object:
     return RawBox(name, corners, place, bool(entry.get('difficult')), bool(entry.get('iscrowd')), shape)
 
 
-def _polygon_corners(polygons: Any) -> tuple[float, float, float, float]:
-    try:
-        polygons = polygons if isinstance(polygons[0], list) else [polygons]
-        xs = [float(x) for polygon in polygons for x in polygon[::2]]
-        ys = [float(y) for polygon in polygons for y in polygon[1::2]]
-        return min(xs), min(ys), max(xs), max(ys)
-    except (TypeError, ValueError, KeyError):
-        raise ValueError('its segmentation is not a list of polygons [x, y, x, y, ...] in numbers') from None
+def _polygon_corners(value: Any) -> tuple[float, float, float, float]:
+    polygons = polygons_in_file(value)
+    odd = next((len(polygon) for polygon in polygons if len(polygon) % 2), None)
+    if odd:
+        raise ValueError(f'a polygon of its segmentation has {odd} numbers; x and y of each point are needed')
+    xs = [x for polygon in polygons for x in polygon[::2]]
+    ys = [y for polygon in polygons for y in polygon[1::2]]
+    return min(xs), min(ys), max(xs), max(ys)
 
 
 def write(dataset: Dataset, folder: Path, places: ImagePlaces) -> Written:

@@ -88,6 +88,26 @@ def number_in_file(value: Any) -> float:
     return value
 
 
+def polygons_in_file(value: Any) -> list[list[float]]:
+    """Return polygons [[x, y, ...], ...] in pixels, without those that are empty.
+
+    Args:
+        value: of the file: a list of polygons, or a single one.
+
+    Raises:
+        ValueError: it is neither, or a number is none of a place in an image.
+    """
+    try:
+        polygons = value if isinstance(value[0], (list, tuple)) else [value]
+        polygons = [[float(number) for number in polygon] for polygon in polygons if len(polygon)]
+    except (TypeError, ValueError, LookupError, OverflowError):
+        polygons = []
+    fits = all(abs(number) < MOST_PIXELS for polygon in polygons for number in polygon)  # NaN does not, either
+    if not polygons or not fits:
+        raise ValueError('its segmentation is not a list of polygons [x, y, x, y, ...] in numbers')
+    return polygons
+
+
 def mask_in_file(value: Any) -> Any:
     """Return polygons [[x, y, ...], ...] in pixels or COCO's run-length code; None for what is neither.
 
@@ -99,11 +119,8 @@ def mask_in_file(value: Any) -> Any:
             mask = {key: value[key] for key in ('size', 'counts')}
             json.dumps(mask, allow_nan=False)
             return mask
-        polygons = value if isinstance(value[0], (list, tuple)) else [value]
-        polygons = [[float(number) for number in polygon] for polygon in polygons]
-        fits = all(abs(number) < MOST_PIXELS for polygon in polygons for number in polygon)  # NaN does not, either
-        return polygons if fits else None
-    except (TypeError, ValueError, LookupError, OverflowError):
+        return polygons_in_file(value)
+    except (TypeError, ValueError, KeyError):
         return None
 
 

@@ -61,6 +61,29 @@ def coco(tmp_path, draw):
         ({'bbox': [9, 9, 5]}, None, 'annotation 7: its bbox [9, 9, 5] is not [x, y, w, h] in numbers'),
         ({'bbox': '9'}, None, "annotation 7: its bbox '9' is not"),
         ({'bbox': None}, None, 'annotation 7: it has neither bbox nor segmentation'),
+        ({'bbox': [9, 9, 10**400, 5]}, None, 'annotation 7: its bbox [9, 9, 1000'),
+        *(
+            ({'bbox': None, 'segmentation': shape}, None, f'annotation 7: {problem}')
+            for shape, problem in (
+                ([[1, 1, 9]], 'a polygon of its segmentation has 3 numbers; x and y of each point are needed'),
+                ([1, 1, 9, 1, 9, 9, 20], 'a polygon of its segmentation has 7 numbers'),
+                ([[1, 1, 9, 1, 9, 9], [1]], 'a polygon of its segmentation has 1 numbers'),
+                *(
+                    (other, 'its segmentation is not a list of polygons')
+                    for other in (
+                        [[]],
+                        [[1, 1, float('nan'), 1, 9, 9]],
+                        [[1, 1, 9, float('inf'), 9, 9]],
+                        [[1, 1, 10**400, 1, 9, 9]],
+                        [[1, 1, 9, 1, 9, 9], 5],
+                        [None],
+                        'text',
+                        5,
+                    )
+                ),
+            )
+        ),
+        ({'bbox': None, 'segmentation': [[1, 1, 9, 1, 9, 9], []]}, (1, 1, 8, 8), None),
         ({'category_id': 5}, None, 'annotation 7: category_id 5 is not among the categories'),
         ({'image_id': 5}, None, 'annotation 7: image_id 5 is not among the images'),
         ({'image_id': [1], 'category_id': [1]}, None, 'annotation 7: category_id [1] is not'),
