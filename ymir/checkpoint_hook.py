@@ -33,11 +33,10 @@ from mmengine.registry import HOOKS
 
 from tmi.errors import DiskFullError, is_disk_full
 from tmi.families.base import Family
-from tmi.training.metrics import class_precisions, validation_result
+from tmi.training.metrics import class_precisions, metric_names, named_metrics, validation_result
 from tmi.training.training_state import Position, state_of
 from ymir.background_save import BackgroundSave, in_main_memory
 from ymir.stage_files import is_later_file, named_paths, read_result, stands_in_a_folder, unused_name
-from ymir.stage_metrics import main_metric_of, stage_metrics
 from ymir.training_summary import SummaryUpdates
 from ymir.validations import Validations
 from ymir_exc.atomic import atomic_file, write_text_atomically
@@ -91,7 +90,7 @@ class YmirCheckpointHook(Hook):
         self.max_keep_ckpts = max_keep_ckpts
         self.evaluate_config = evaluate_config or {}
         self.metric_prefix = metric_prefix
-        self.main_metric = main_metric_of(metric_prefix)
+        self.main_metric = next(iter(metric_names(metric_prefix).values()))
         self.meta = json.loads(json.dumps(meta or {}))  # not mappings of a config
         self.unused = unused
         self.models_dir = Path(get_current_env().output.models_dir)
@@ -121,7 +120,7 @@ class YmirCheckpointHook(Hook):
             metrics: What the evaluator found; empty if there was nothing to evaluate.
         """
         self.saving.wait()  # so that no stage is two epochs ahead of it
-        evaluation = stage_metrics(metrics or {}, self.metric_prefix)
+        evaluation = named_metrics(metrics or {}, self.metric_prefix)
         checkpoint = self._checkpoint(runner, **{self.main_metric: evaluation[self.main_metric]})
         weights = unused_name(self.models_dir, f'epoch_{runner.epoch}.pth')
         small = {'meta': checkpoint['meta'], 'state_dict': checkpoint['state_dict']}

@@ -8,7 +8,7 @@ warning in the log that names the file that will be missing.
 import logging
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from tmi.inference.images import read_image
 from tmi.settings import TrainingSettings
 from tmi.training.config import TrainingTask
 from tmi.training.data import image_files
-from tmi.training.metrics import ValidationResult
+from tmi.training.metrics import ValidationResult, metric_names
 from tmi.training.onnx_export import LIMIT, MODEL_FILE, ExportError, ExportTask, export
 from tmi.zoo.weights import choose_inference_model
 from ymir.errors import as_task_error
@@ -88,7 +88,7 @@ def write_evaluation(task: TrainingTask, run: Config, run_config: Path) -> None:
         findings['best_threshold'] = dict(zip(THRESHOLD_NUMBERS, tables.cells(accuracy.best)))
         makers |= _accuracy_files(task, result, accuracy, trained)
     prefix = run.default_hooks.checkpoint.get('metric_prefix', Family.metric_prefix)
-    makers |= _curve_files(task, summary, prefix)
+    makers |= _curve_files(task, summary, metric_names(prefix))
     makers['run_config.py'] = lambda: run_config.read_text(encoding='utf-8')
     names = [name for name, make in makers.items() if _is_written(task, name, make)]
     for field, write in exports(task.params).items():
@@ -125,12 +125,14 @@ def _accuracy_files(
     return makers
 
 
-def _curve_files(task: TrainingTask, summary: TrainingSummary, prefix: str) -> dict[str, Callable[[], Content | None]]:
+def _curve_files(
+    task: TrainingTask, summary: TrainingSummary, names: Mapping[str, str]
+) -> dict[str, Callable[[], Content | None]]:
     """Return what makes the table and the picture of the curves."""
     found: list[curves.Curves] = []
 
     def read() -> curves.Curves:
-        found.extend([] if found else [curves.read_curves(task.models_dir, summary.started, prefix)])
+        found.extend([] if found else [curves.read_curves(task.models_dir, summary.started, names)])
         return found[0]
 
     return {

@@ -45,6 +45,24 @@ def test_event_files_are_read_as_they_grow(tmp_path, writer):
     assert scalars.series['coco/bbox_mAP'] == [(2, 0.25), (3, 0.125)]
 
 
+@pytest.mark.parametrize(
+    'tags, name',
+    [
+        (('coco/bbox_mAP', 'coco/segm_mAP', 'coco/segm_mAP_50'), 'maskAP'),
+        (('coco/bbox_mAP', 'coco/bbox_mAP_50'), 'mAP'),
+        (('val/segm_mAP_0.5:0.95',), 'maskAP'),
+        (('metrics/mAP_50-95',), 'mAP'),
+        (('val/AP50',), 'mAP_50'),
+        (('coco/bbox_mAP_50',), 'mAP_50'),
+    ],
+)
+def test_the_accuracy_is_called_what_it_is(tmp_path, writer, tags, name):
+    writer(1, lr=0.5, **{tag.replace('/', '__'): 0.25 for tag in tags})
+    scalars = EventScalars(tmp_path / 'tensorboard')
+    scalars.update()
+    assert numbers_line(scalars.last()) == f'{name} 0.250  lr 0.5'
+
+
 def test_what_is_no_event_file_does_no_harm(tmp_path):
     (tmp_path / 'executor.log').symlink_to(tmp_path / 'nowhere')
     (tmp_path / 'events.out.tfevents.1').write_bytes(b'rubbish' * 20)

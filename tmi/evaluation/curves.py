@@ -18,7 +18,7 @@ SCALARS = '*/vis_data/scalars.json'  # below the work folder: one file for each 
 SMOOTHED_FROM = 60  # points
 FIRST_COLUMNS = ('epoch', 'step')
 LEFT_OUT = ('iter', 'time', 'data_time', 'memory', 'base_lr')
-SHOWN_METRICS = ('mAP', 'mAP_50', 'mAP_75')
+SHOWN_SUFFIXES = ('', '_50', '_75')  # of the metric that decides
 
 
 class Curves(NamedTuple):
@@ -27,19 +27,21 @@ class Curves(NamedTuple):
     Args:
         steps: Step to the values of the training there, `epoch` among them.
         epochs: Epoch to the metrics of its validation, by short name.
+        metrics: What `mAP` is called, of boxes or of masks; that which decides first.
     """
 
     steps: dict[int, dict[str, float]]
     epochs: dict[int, dict[str, float]]
+    metrics: tuple[str, ...]
 
 
-def read_curves(work_dir: Path, since: float, metric_prefix: str) -> Curves:
+def read_curves(work_dir: Path, since: float, metric_names: Mapping[str, str]) -> Curves:
     """Read what a training has logged, its earlier parts included; of a step that was repeated the later value counts.
 
     Args:
         work_dir: Of mmengine.
         since: When the training began, seconds since 1970; files that end before are of another one.
-        metric_prefix: What the names of the metrics that count begin with.
+        metric_names: What the names of metrics begin with, to what `mAP` of these is called; those that decide first.
     """
     steps: dict[int, dict[str, float]] = {}
     epochs: dict[int, dict[str, float]] = {}
@@ -57,10 +59,13 @@ def read_curves(work_dir: Path, since: float, metric_prefix: str) -> Curves:
             if 'lr' in numbers or 'loss' in numbers:
                 steps[int(step)] = numbers
             else:
-                cut = len(metric_prefix)
-                found = {key[cut:]: value for key, value in numbers.items() if key.startswith(metric_prefix)}
-                epochs[int(step)] = {key: value for key, value in found.items() if value >= 0}  # COCO's -1: undefined
-    return Curves(dict(sorted(steps.items())), dict(sorted(epochs.items())))
+                epochs[int(step)] = {
+                    key[len(prefix) :].replace('mAP', name, 1): value
+                    for prefix, name in metric_names.items()
+                    for key, value in numbers.items()
+                    if key.startswith(prefix) and value >= 0  # COCO's -1: undefined
+                }
+    return Curves(dict(sorted(steps.items())), dict(sorted(epochs.items())), tuple(metric_names.values()))
 
 
 def curves_table(curves: Curves) -> str:
@@ -90,12 +95,14 @@ def draw_curves(curves: Curves, best_epoch: int = 0) -> Figure:
     losses, accuracy, rate = figure.subplots(1, 3)
     names = [name for name in _names(curves.steps.values()) if name not in LEFT_OUT and name != 'epoch']
     for name in sorted((name for name in names if 'loss' in name), key=lambda name: name != 'loss'):
-        _draw(losses, curves.steps, name)
-    for name in SHOWN_METRICS:
-        _draw(accuracy, curves.epochs, name, marker='o' if len(curves.epochs) < SMOOTHED_FROM else '')
-    if best_epoch in curves.epochs and 'mAP' in curves.epochs[best_epoch]:
-        value = curves.epochs[best_epoch]['mAP']
-        text = f'best epoch {best_epoch}, mAP {value:.3f}'
+        _draw(losses, curves.steps, name, 2.5 if name == 'loss' else 1.2)
+    main, *others = curves.metrics
+    for name in (*(main + suffix for suffix in SHOWN_SUFFIXES), *others):
+        marker = 'o' if len(curves.epochs) < SMOOTHED_FROM else ''
+        _draw(accuracy, curves.epochs, name, 2.5 if name == main else 1.2, marker)
+    if best_epoch in curves.epochs and main in curves.epochs[best_epoch]:
+        value = curves.epochs[best_epoch][main]
+        text = f'best epoch {best_epoch}, {main} {value:.3f}'
         accuracy.plot([best_epoch], [value], '*', color='#d62728', markersize=14, label=text)
     _draw(rate, curves.steps, 'lr')
     for axis, title, x_name, y_name in (
@@ -119,12 +126,11 @@ def _names(rows: Iterable[Mapping[str, float]]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
-def _draw(axis: Axes, rows: Mapping[int, Mapping[str, float]], name: str, marker: str = '') -> None:
+def _draw(axis: Axes, rows: Mapping[int, Mapping[str, float]], name: str, width: float = 1.2, marker: str = '') -> None:
     points = [(x, row[name]) for x, row in rows.items() if name in row and math.isfinite(row[name])]
     if not points:
         return
     x, y = np.array(points, dtype=float).T
-    width = 2.5 if name in ('loss', 'mAP') else 1.2
     if len(y) < SMOOTHED_FROM or marker or name == 'lr':
         axis.plot(x, y, linewidth=width, label=name, marker=marker, markersize=4)
         return

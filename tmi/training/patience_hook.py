@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
 
 from tmi.families.base import Family
-from tmi.training.metrics import clean_metrics
+from tmi.training.metrics import clean_metrics, metric_names
 
 STATE = 'patience'  # in the message hub
 
@@ -62,8 +62,9 @@ class PatienceHook(Hook):
         if self.waited >= self.patience:
             runner.train_loop.stop_training = True
             runner.logger.info(
-                'The training ends after epoch %d: no better mAP than %.4f in the last %d validations (patience).',
+                'The training ends after epoch %d: no better %s than %.4f in the last %d validations (patience).',
                 runner.epoch,
+                next(iter(metric_names(self.metric_prefix).values())),
                 self.best,
                 self.waited,
             )

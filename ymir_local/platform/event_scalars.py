@@ -46,6 +46,16 @@ def recognise(tags: Any) -> dict[str, str]:
     return found
 
 
+def metric_name(tag: str) -> str:
+    """Return what an accuracy is called that `recognise` has found: of boxes or of masks, and at which overlap.
+
+    Args:
+        tag: such as `coco/segm_mAP`.
+    """
+    name = 'maskAP' if 'segm_' in tag.lower() else 'mAP'
+    return f'{name}_50' if re.search(r'AP_?50$', tag, re.IGNORECASE) else name
+
+
 def event_files(folder: Path) -> list[Path]:
     """Return the event files below a folder, in the order of their names; none if it does not exist."""
     return sorted(
@@ -106,5 +116,8 @@ class EventScalars:
                 logging.getLogger(__name__).debug('%s: %s', path, error)
 
     def last(self) -> dict[str, float]:
-        """Return the newest epoch, loss, mAP and lr, as far as the executor writes them."""
-        return {name: self.series[tag][-1][1] for name, tag in recognise(self.series).items()}
+        """Return the newest epoch, loss, lr and accuracy by its `metric_name`, as far as the executor writes them."""
+        return {
+            metric_name(tag) if name == 'mAP' else name: self.series[tag][-1][1]
+            for name, tag in recognise(self.series).items()
+        }

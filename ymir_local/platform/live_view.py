@@ -25,7 +25,7 @@ def duration(seconds: float) -> str:
 
 
 def numbers_line(values: dict[str, float], max_epochs: int | None = None) -> str:
-    """Write epoch, loss, mAP and learning rate in one line.
+    """Write epoch, loss, accuracy and learning rate in one line.
 
     Args:
         values: as `EventScalars.last` gives them.
@@ -34,9 +34,10 @@ def numbers_line(values: dict[str, float], max_epochs: int | None = None) -> str
     words = []
     if 'epoch' in values:
         words.append(f'epoch {values["epoch"]:g}' + (f'/{max_epochs}' if max_epochs else ''))
+    accuracies = [name for name in values if name not in ('epoch', 'loss', 'lr')]
     words += [
         f'{name} {values[name]:{form}}'
-        for name, form in (('loss', '.4g'), ('mAP', '.3f'), ('lr', '.2g'))
+        for name, form in (('loss', '.4g'), *((name, '.3f') for name in accuracies), ('lr', '.2g'))
         if name in values
     ]
     return '  '.join(words)

@@ -12,6 +12,7 @@ from mmyolo.tools.demo import fonts
 from tests.tmi.evaluation import sets
 from tmi.evaluation import curves, plots, samples
 from tmi.evaluation.accuracy import Accuracy, ClassAccuracy, Threshold, measure
+from tmi.training.metrics import metric_names
 
 
 @pytest.fixture(autouse=True)
@@ -78,7 +79,7 @@ def test_curves_of_all_parts_of_a_training(tmp_path):
     logged(tmp_path, '1_earlier', [dict(step, step=1)], 90)
     logged(tmp_path, '2_first', [step, val, dict(step, loss=3.0, epoch=2, step=10), '{"lr": 0.0'], 110)
     logged(tmp_path, '3_resumed', [dict(step, loss=2.0, epoch=2, step=10), dict(val, step=2)], 120)
-    found = curves.read_curves(tmp_path, 100, 'coco/bbox_')
+    found = curves.read_curves(tmp_path, 100, {'coco/bbox_': 'mAP'})
     assert {key: row['loss'] for key, row in found.steps.items()} == {5: 4.0, 10: 2.0}
     assert found.epochs == {1: {'mAP': 0.25}, 2: {'mAP': 0.25}}
     lines = curves.curves_table(found).splitlines()
@@ -89,8 +90,18 @@ def test_curves_of_all_parts_of_a_training(tmp_path):
     assert losses.lines[0].get_xydata().tolist() == [[5, 4], [10, 2]]
     assert [line.get_label() for line in accuracy.lines] == ['mAP', 'best epoch 2, mAP 0.250']
     assert rate.lines[0].get_ydata().tolist() == [0.01, 0.01]
-    empty = curves.draw_curves(curves.read_curves(tmp_path, 1000, 'coco/bbox_'))
+    empty = curves.draw_curves(curves.read_curves(tmp_path, 1000, {'coco/bbox_': 'mAP'}))
     assert [axis.texts[0].get_text() for axis in empty.axes] == ['nothing was logged'] * 3
+
+
+def test_curves_of_masks_and_of_boxes_are_called_so(tmp_path):
+    val = {'coco/segm_mAP': 0.25, 'coco/segm_mAP_50': 0.5, 'coco/bbox_mAP': 0.375, 'coco/bbox_mAP_50': 0.75, 'step': 1}
+    logged(tmp_path, '1', [val], 110)
+    found = curves.read_curves(tmp_path, 100, metric_names('coco/segm_'))
+    assert curves.curves_table(found).splitlines()[0] == 'epoch,step,maskAP,maskAP_50,boxAP,boxAP_50'
+    lines = curves.draw_curves(found, 1).axes[1].lines
+    assert [line.get_label() for line in lines] == ['maskAP', 'maskAP_50', 'boxAP', 'best epoch 1, maskAP 0.250']
+    assert [line.get_ydata().tolist() for line in lines] == [[0.25], [0.5], [0.375], [0.25]]
 
 
 def test_smoothed_curves_keep_their_level():

@@ -19,12 +19,12 @@ from tests.ymir_exc import platform_rules as rules
 from tmi.errors import TaskError
 from tmi.training.config import TrainingTask, modify_mmengine_config
 from tmi.training.data import TrainingData
+from tmi.training.metrics import named_metrics
 from tmi.zoo.models import find_model, models
 from ymir.checkpoint_hook import YmirCheckpointHook
 from ymir.data import prepare_training_data
 from ymir.errors import as_task_error, code_of
 from ymir.params import InferParams, MiningParams, TrainingParams, load_params
-from ymir.stage_metrics import stage_metrics
 from ymir.ymir_training import HOOKS
 from ymir_exc import settings
 from ymir_exc.code import ExecutorReturnCode
@@ -100,11 +100,11 @@ def test_the_config_learns_and_measures_masks(model):
     assert "'with_mask': True" in str(run.train_dataloader.dataset.pipeline)
 
 
-def test_metrics_by_the_platforms_names():
+def test_metrics_by_names_that_say_of_what_they_are():
     found = {'coco/bbox_mAP': 0.5, 'coco/bbox_mAP_50': 0.75, 'coco/segm_mAP': 0.25, 'coco/segm_mAP_s': -1.0}
-    assert stage_metrics(found, SEGM) == {'maskAP': 0.25, 'boxAP': 0.5, 'boxAP_50': 0.75}
-    assert stage_metrics(found, 'coco/bbox_') == {'mAP': 0.5, 'mAP_50': 0.75}
-    assert stage_metrics({}, SEGM) == {'maskAP': 0.0, 'boxAP': 0.0}
+    assert named_metrics(found, SEGM) == {'maskAP': 0.25, 'boxAP': 0.5, 'boxAP_50': 0.75}
+    assert named_metrics(found, 'coco/bbox_') == {'mAP': 0.5, 'mAP_50': 0.75}
+    assert named_metrics({}, SEGM) == {'maskAP': 0.0, 'boxAP': 0.0}
 
 
 def prepare(folder, images, num_val=2, **edits):

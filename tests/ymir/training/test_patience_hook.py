@@ -67,3 +67,12 @@ def test_a_resumed_training_goes_on_waiting(values, waited):
     again.before_train(resumed)
     assert (again.best, again.waited) == (0.3, waited)
     assert resumed.train_loop.stop_training == (waited == 2)
+
+
+@pytest.mark.parametrize('prefix, name', [('coco/bbox_', 'mAP'), ('coco/segm_', 'maskAP')])
+def test_the_log_says_which_metric_is_no_better(caplog, prefix, name):
+    hook, runner = PatienceHook(1, prefix), make_runner()
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            hook.after_val_epoch(runner, {'coco/bbox_mAP': 0.75, 'coco/segm_mAP': 0.75})
+    assert f'no better {name} than 0.7500' in caplog.text
