@@ -17,6 +17,7 @@ from .atomic import PathLike, atomic_file
 from .errors import ResultError
 from .reading import read_text
 from .skipped_images import TRAINING, VALIDATION
+from .spreadsheet_text import from_cell, to_cell
 
 LABELS_TO_CHECK_FILE = 'labels-to-check.csv'  # in the task's folder of models
 # What that file is called where an earlier training has left another under that name.
@@ -65,7 +66,7 @@ def labels_to_check_table(rows: Iterable[LabelToCheck]) -> bytes:
     writer = csv.writer(text, lineterminator='\n')
     writer.writerow(COLUMNS)
     for row in rows:
-        words = (row.image, row.part, row.kind, row.labelled, row.predicted)
+        words = map(to_cell, (row.image, row.part, row.kind, row.labelled, row.predicted))
         writer.writerow((*words, *_cells(row.label_box), *_cells(row.predicted_box), f'{row.score:.4f}'))
     return text.getvalue().encode('utf-8', 'surrogateescape')
 
@@ -124,7 +125,7 @@ def _cells(box: XYWH) -> list[str]:
 
 
 def _row(cells: list[str], line: int) -> LabelToCheck:
-    image, part, kind, labelled, predicted = cells[:5]
+    image, part, kind, labelled, predicted = map(from_cell, cells[:5])
     for value, allowed, column in ((part, (TRAINING, VALIDATION), 'set'), (kind, KINDS, 'kind')):
         if value not in allowed:
             raise ValueError(f'line {line}: {column} is {value!r}; allowed: {", ".join(allowed)}')

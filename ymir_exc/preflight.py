@@ -14,6 +14,7 @@ from typing import Callable, Iterator, NamedTuple
 from .atomic import atomic_file
 from .errors import ResultError
 from .skipped_images import TRAINING, VALIDATION
+from .spreadsheet_text import from_cell, to_cell
 
 PREFLIGHT_FILE = 'preflight.csv'  # in the task's output folder
 MAX_CELL = 10_000  # characters; readers of CSV stop at 131,072, and no path has more than 4,096
@@ -57,9 +58,9 @@ def preflight_file(directory: str) -> Iterator[Callable[[PreflightRow], None]]:
 
 
 def _cell(value: str) -> str:
-    """Return a value that every reader of CSV takes: in one line, without NUL, and of a bounded length."""
+    """Return a value that every reader of CSV takes: in one line, without NUL, of a bounded length, and no formula."""
     value = (value if len(value) <= MAX_CELL else f'{value[:MAX_CELL]}...').replace('\0', '\\0')
-    return ' '.join(value.split()) if '\n' in value else value
+    return to_cell(' '.join(value.split()) if '\n' in value else value)
 
 
 def read_preflight(directory: str) -> Iterator[PreflightRow]:
@@ -87,6 +88,6 @@ def read_preflight(directory: str) -> Iterator[PreflightRow]:
                     continue
                 if len(cells) != len(COLUMNS) or cells[0] not in (TRAINING, VALIDATION):
                     raise ValueError(f'line {lines.line_num} is not that of a finding')
-                yield PreflightRow(*cells)
+                yield PreflightRow(*map(from_cell, cells))
     except (OSError, ValueError, csv.Error) as error:
         raise ResultError(f'{path} cannot be read as a table of findings: {error}') from error

@@ -12,6 +12,7 @@ from typing import IO, Any, Iterable, NamedTuple
 
 from .atomic import atomic_file
 from .reading import read_lines
+from .spreadsheet_text import from_cell, to_cell
 
 SKIPPED_IMAGES_FILE = 'skipped-images.tsv'  # in the task's output folder
 TRAINING, VALIDATION, CANDIDATES = 'training', 'validation', 'candidates'
@@ -41,7 +42,7 @@ def read_skipped_images(directory: str) -> list[SkippedImage]:
         The images; none if there is no such file.
     """
     lines = read_lines(os.path.join(directory, SKIPPED_IMAGES_FILE))
-    return [SkippedImage(*line.split('\t', 2)) for line in lines if line.count('\t') >= 2]
+    return [SkippedImage(*map(from_cell, line.split('\t', 2))) for line in lines if line.count('\t') >= 2]
 
 
 class SkippedImagesWriter:
@@ -71,7 +72,8 @@ class SkippedImagesWriter:
 
     def write(self, image: SkippedImage) -> None:
         """Add an image."""
-        self._stream.write('\t'.join((image.part, image.path, ' '.join(image.reason.split()))) + '\n')
+        cells = map(to_cell, (image.part, image.path, ' '.join(image.reason.split())))
+        self._stream.write('\t'.join(cells) + '\n')
         self.count += 1
 
 

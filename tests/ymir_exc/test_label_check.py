@@ -35,6 +35,25 @@ def test_what_is_written_is_read(file):
         assert [row['label_w'] for row in csv.DictReader(stream)] == ['30', '', '5', '5']
 
 
+@pytest.mark.parametrize('text', ['=1+1', '+cat', '-1.jpg', '@SUM(A1)', "'=x", "''-", '=', '\tcat'])
+def test_a_name_that_looks_like_a_formula_is_text_to_spreadsheets(tmp_path, text):
+    row = ROWS[0]._replace(image=text, labelled=text, predicted=text, label_box=(-1, -2, 3, 4))
+    write_labels_to_check(tmp_path / 'x.csv', [row])
+    with open(tmp_path / 'x.csv', newline='') as stream:
+        cells = list(csv.reader(stream))[1]
+    assert cells[0] == cells[3] == cells[4] == f"'{text}" and cells[5:7] == ['-1', '-2']
+    assert read_labels_to_check(tmp_path / 'x.csv') == [row]
+
+
+@pytest.mark.parametrize('text', ["'cat'", "it's", 'a=b', '0-1', '', "'"])
+def test_other_names_stand_as_they_are(tmp_path, text):
+    row = ROWS[0]._replace(image=text)
+    write_labels_to_check(tmp_path / 'x.csv', [row])
+    with open(tmp_path / 'x.csv', newline='') as stream:
+        assert list(csv.reader(stream))[1][0] == text
+    assert read_labels_to_check(tmp_path / 'x.csv') == [row]
+
+
 def test_no_rows(tmp_path):
     write_labels_to_check(tmp_path / 'empty.csv', [])
     assert read_labels_to_check(tmp_path / 'empty.csv') == []

@@ -262,6 +262,17 @@ def test_a_validation_set_without_a_usable_image_is_an_empty_one(task, find):
     assert (report.splits['val'].num_listed, report.splits['val'].num_images, boxes['val']) == (1, 0, [])
 
 
+def test_a_finding_that_looks_like_a_formula_is_text_to_spreadsheets(tmp_path):
+    row = PreflightRow('training', '@a.jpg', '12', 'unknown class', '=HYPERLINK("x")', 'box skipped')
+    with preflight_file(str(tmp_path)) as write:
+        write(row)
+    assert (tmp_path / PREFLIGHT_FILE).read_text().splitlines()[1].split(',')[1::3] == [
+        "'@a.jpg",
+        '"\'=HYPERLINK(""x"")"',
+    ]
+    assert list(read_preflight(str(tmp_path))) == [row]
+
+
 def test_the_table_of_findings(tmp_path):
     rows = [
         PreflightRow('training', '/in/a, "b"\udcff.jpg', '', 'unreadable image', 'two\nlines', 'image skipped'),

@@ -10,6 +10,13 @@ def test_what_is_written_is_read_again(tmp_path):
     assert read_skipped_images(str(tmp_path)) == images
 
 
+def test_a_name_that_looks_like_a_formula_is_text_to_spreadsheets(tmp_path):
+    images = [SkippedImage('training', '=1.jpg', '-5 is no size')]
+    write_skipped_images(str(tmp_path), images)
+    assert (tmp_path / SKIPPED_IMAGES_FILE).read_text() == "training\t'=1.jpg\t'-5 is no size\n"
+    assert read_skipped_images(str(tmp_path)) == images
+
+
 def test_a_reason_is_one_line(tmp_path):
     write_skipped_images(str(tmp_path), [SkippedImage('candidates', '/a', 'several\n  lines\tand columns')])
     assert read_skipped_images(str(tmp_path))[0].reason == 'several lines and columns'

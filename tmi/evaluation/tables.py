@@ -11,6 +11,7 @@ CLASS_COLUMNS = (
     *('class', 'training_objects', 'validation_objects', 'ap', 'ap50', 'ar'),
     *('score_threshold', 'precision', 'recall', 'f1', 'tp', 'fp', 'fn'),
 )
+FORMULA_STARTS = tuple('=+-@\t\r')
 ALL_CLASSES, BACKGROUND = '(all)', '(background)'
 
 
@@ -72,4 +73,7 @@ def _text(rows: Iterable[Sequence[object]]) -> str:
 
 
 def _cell(value: object) -> object:
+    """Return what stands in the table; an apostrophe keeps spreadsheet programs from running a name as a formula."""
+    if isinstance(value, str):
+        return f"'{value}" if value.lstrip("'").startswith(FORMULA_STARTS) else value
     return '' if value is None else f'{value:.6g}' if isinstance(value, float) else value

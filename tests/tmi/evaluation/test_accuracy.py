@@ -137,3 +137,12 @@ def test_tables(tmp_path):
         '"a,b",猫,1',
         '(background),c,1',
     ]
+
+
+def test_a_class_whose_name_looks_like_a_formula_is_text_to_spreadsheets(tmp_path):
+    truth = [(0, 0, [0.0, 0, 100, 100], False)]
+    found = [(0, 1, [0.0, 0, 100, 100], 0.75)]
+    measured = measure(sets.validate(tmp_path, truth, found, 2, 1), ['=1+1', '-b'])
+    lines = tables.class_table(measured, [-5, 6]).splitlines()
+    assert [line.split(',')[:2] for line in lines[1:3]] == [["'=1+1", '-5'], ["'-b", '6']]
+    assert tables.confusion_table(measured).splitlines()[1] == "'=1+1,(background),1"
