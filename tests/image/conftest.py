@@ -46,6 +46,8 @@ def image(base_image) -> str:
 
 
 @pytest.fixture(scope='session')
-def image_with_engines(base_image) -> str:
-    """The name of an image with what may run networks on a CPU besides PyTorch."""
-    return _build(base_image, f'{IMAGE}-engines', '--build-arg', 'ENGINES=onnxruntime openvino')
+def full_image(base_image) -> str:
+    """The name of an image with everything that a build argument can add."""
+    arguments = ('ENGINES=onnxruntime openvino ray', 'FONTS=fonts-wqy-zenhei')
+    options = [option for argument in arguments for option in ('--build-arg', argument)]
+    return _build(base_image, f'{IMAGE}-full', *options)
