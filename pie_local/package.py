@@ -11,11 +11,13 @@ Without it the folder itself becomes `network/`.
 
 import ast
 import json
+import lzma
 import os
 import shutil
 import sys
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +43,9 @@ SCRIPTS = ('train.py', 'Predict.py', 'PredictModel.py')
 RECIPE = 'package.yaml'
 LEFT_BY_RUNS = ('output', 'data')  # beside train.py
 LEFT_OUT = shutil.ignore_patterns('__pycache__', '*.pyc', '.git', '*.egg-info')
+MAX_BYTES, MAX_FILES = 4 * 10**9, 100_000  # unpacked; code and weights are far below
+# What zipfile raises for a broken archive; RuntimeError: it is encrypted, or packed by an unknown method.
+UNREADABLE = (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, RuntimeError, OSError, ValueError)
 DATE = (1980, 1, 1, 0, 0, 0)  # of each file, so that the same content gives the same zip
 
 
@@ -114,10 +119,21 @@ def unpack(package: Path, folder: Path) -> None:
         folder: A new folder that becomes `network/`.
 
     Raises:
-        PieError: It is no zip, or lacks networkMeta.json, one of its keys, or network/train.py.
+        PieError: It is no zip, is too large, or lacks networkMeta.json, one of its keys, or network/train.py.
     """
     try:
         with zipfile.ZipFile(package) as archive, tempfile.TemporaryDirectory(prefix='pie-') as temporary:
+            entries = archive.infolist()
+            size = sum(entry.file_size for entry in entries)  # no entry gives more bytes than it says
+            if size > MAX_BYTES or len(entries) > MAX_FILES:
+                raise PieError(
+                    'package.too_large',
+                    file=package,
+                    megabytes=-(-size // 10**6),
+                    files=len(entries),
+                    max_megabytes=MAX_BYTES // 10**6,
+                    max_files=MAX_FILES,
+                )
             archive.extractall(temporary)
             root = Path(temporary)
             if not (root / META).is_file() or not (root / 'network/train.py').is_file():
@@ -127,7 +143,7 @@ def unpack(package: Path, folder: Path) -> None:
             if missing:
                 raise PieError('package.missing_meta', keys=', '.join(missing))
             shutil.copytree(root / 'network', folder)
-    except (zipfile.BadZipFile, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise PieError('package.no_zip', file=package, cause=cause_of(error)) from None
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from pie_local import package
 from pie_local.package import build_package, unpack
 from pie_local.run import copy_package
 from pie_local.texts import PieError
@@ -91,3 +92,30 @@ def test_zips_that_are_no_package(tmp_path):
         with pytest.raises(PieError, match=words):
             unpack(file, tmp_path / 'out')
     assert not (tmp_path / 'out').exists()
+
+
+@pytest.mark.parametrize('limit, files', [('MAX_BYTES', 2), ('MAX_FILES', 3)])
+def test_a_zip_that_unpacks_to_too_much_is_refused_before_it_is_unpacked(tmp_path, monkeypatch, limit, files):
+    monkeypatch.setattr(package, 'MAX_BYTES', 2_000_000)
+    monkeypatch.setattr(package, 'MAX_FILES', 2)
+    file = tmp_path / 'a.zip'
+    with zipfile.ZipFile(file, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for number in range(files):
+            archive.writestr(f'network/{number}', bytes(1_500_000 if limit == 'MAX_BYTES' else 1))
+    megabytes = 3 if limit == 'MAX_BYTES' else 1
+    words = f'a.zip would unpack to {megabytes} MB in {files} files; at most 2 MB and 2 files are allowed'
+    with pytest.raises(PieError, match=words):
+        unpack(file, tmp_path / 'out')
+    assert not (tmp_path / 'out').exists()
+
+
+def test_a_zip_that_is_encrypted_is_no_package(tmp_path):
+    file = tmp_path / 'a.zip'
+    with zipfile.ZipFile(file, 'w') as archive:
+        archive.writestr('network/train.py', '')
+    content = bytearray(file.read_bytes())
+    content[6] |= 1
+    content[content.index(b'PK\x01\x02') + 8] |= 1
+    file.write_bytes(content)
+    with pytest.raises(PieError, match='a.zip is no network package: .*encrypted'):
+        unpack(file, tmp_path / 'out')
