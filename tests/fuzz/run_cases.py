@@ -38,7 +38,6 @@ FAULTS_OF_US = (ExecutorReturnCode.RC_CMD_CONTAINER_ERROR,)  # "unknown", and wh
 CODES_OF_INPUT = {int(code) for code in CODES.values() if code not in FAULTS_OF_US}
 ENDING = re.compile(r'---- the task failed ----\ncode:  (\d+) \w+\nwhat:  (.{10,})\nwhere: .+\nmore:  .+\n$')
 FAILED = 'container/exit-code', 'container/no-error-state'  # rules that say that the task failed, which it may
-REPEATED = 'mining/repeated'  # a line that stands twice in the list stands twice in the result
 BLAMED = 'so this comes from the options'  # where the cause is not known
 OPEN_FOLDERS = '/tmp', '/var/tmp'  # where this user may write, whatever Python's hook sees of it
 TRACE = 'Traceback (most recent call last)'
@@ -155,9 +154,7 @@ def judge_task(case: Case, ended: Ended, changes: dict[str, str]) -> tuple[str, 
     faults += [
         f'{finding.rule} {finding.place}: {finding.texts[0].en}'[:500]
         for finding in findings
-        if finding.ok is False
-        and finding.severity == ERROR
-        and finding.rule not in (FAILED if case.kind != 'index' else (*FAILED, REPEATED))
+        if finding.ok is False and finding.severity == ERROR and finding.rule not in FAILED
     ]
     return f'{code}' if ended.status else 'done', faults
 

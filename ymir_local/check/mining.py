@@ -1,6 +1,7 @@
 """Rules for result.tsv of a mining (contract section d.5)."""
 
 import math
+from collections import Counter
 from collections.abc import Iterator
 
 from ymir_exc.reading import MiningLine
@@ -65,10 +66,13 @@ def order(run: Run) -> Iterator[Hit]:
 
 @OUT.rule('mining/repeated', 'd.5', ERROR)
 def repeated(run: Run) -> Iterator[Hit]:
-    first = {}
+    listed = Counter(run.known_candidates or ())
+    found = Counter()
     for number, values in lines_of(run):
-        if len(values) == 2 and first.setdefault(values[0], number) != number:
-            yield Hit(_place(number), short(values[0]))
+        if len(values) == 2:
+            found[values[0]] += 1
+            if found[values[0]] > max(listed[values[0]], 1):
+                yield Hit(_place(number), short(values[0]))
 
 
 @OUT.rule('mining/known-paths', 'd.5', ERROR)

@@ -129,3 +129,15 @@ def test_four_columns_and_a_trace(tmp_path, images):
 @pytest.mark.parametrize('text', ['16G', '16g', '512m', '1.5GiB', '64 GB', '1t', '1073741824', '2gb'])
 def test_sizes_that_docker_takes(text):
     assert SHM_SIZE.fullmatch(text)
+
+
+def test_an_image_that_the_list_names_twice_may_stand_twice(tmp_path, images):
+    task = runs.make('mining', tmp_path / 'work', images)
+    index, ranking = task.in_dir / 'candidate-index.tsv', task.out_dir / 'result.tsv'
+    first = ranking.read_text().splitlines()[0]
+    ranking.write_text(f'{first}\n{ranking.read_text()}')
+    assert failed(check_out(task.out_dir, task.in_dir)) == {'mining/repeated'}
+    index.write_text(index.read_text() + first.split('\t')[0] + '\n')
+    assert failed(check_out(task.out_dir, task.in_dir)) == set()
+    ranking.write_text(f'{first}\n{ranking.read_text()}')
+    assert failed(check_out(task.out_dir, task.in_dir)) == {'mining/repeated'}
