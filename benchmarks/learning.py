@@ -50,6 +50,14 @@ VALIDATIONS = 5  # of a run, evenly spread
 OPTIMIZER, RATES = 'optim_wrapper.optimizer.', 'default_hooks.param_scheduler.'
 # A rate of the user keeps the config's optimizer, with the other numbers scaled as ever.
 SGD = {'learning_rate': 0.01}
+
+
+def adamw(rate: float) -> dict[str, Any]:
+    """Return the changes of a config that train with AdamW at a rate."""
+    optimizer = {'type': 'AdamW', 'lr': rate, 'weight_decay': 0.0005, 'batch_size_per_gpu': 8}
+    return {'optim_wrapper.optimizer': {'_delete_': True, **optimizer}, RATES + 'warmup_bias_lr': 0.0}
+
+
 # Name -> hyper-parameters beside the template, and changes of the finished config.
 CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     'auto': ({}, {}),
@@ -59,19 +67,8 @@ CHOICES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     'SGD, biases like all': (SGD, {RATES + 'warmup_bias_lr': 0.0}),
     'SGD, gradients up to 1': (SGD, {'optim_wrapper.clip_grad.max_norm': 1.0}),
     'SGD, gradients up to 100': (SGD, {'optim_wrapper.clip_grad.max_norm': 100.0}),
-    'AdamW': (
-        {},
-        {
-            'optim_wrapper.optimizer': {
-                '_delete_': True,
-                'type': 'AdamW',
-                'lr': 0.002,
-                'weight_decay': 0.0005,
-                'batch_size_per_gpu': 8,
-            },
-            RATES + 'warmup_bias_lr': 0.0,
-        },
-    ),
+    'AdamW': ({}, adamw(0.002)),
+    'AdamW, rate 0.004': ({}, adamw(0.004)),  # also where so many steps have SGD
     'rate 0.002': ({}, {OPTIMIZER + 'lr': 0.002}),
     'rate 0.001': ({}, {OPTIMIZER + 'lr': 0.001}),
     'rate 0.004': ({}, {OPTIMIZER + 'lr': 0.004}),
