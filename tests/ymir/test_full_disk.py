@@ -1,6 +1,5 @@
 """A disk that is full or read-only, and no folder for temporary files: what is there stays, and the task says why."""
 
-import contextlib
 import errno
 import os
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 import torch
 import yaml
 
+from tests import small_disk
 from tests.ymir.training.hook_runs import CONFIG, make_hook, make_runner, validate
 from tests.ymir.training.platform import read_monitor, tiny_task
 from tmi.checkpoint_io import load_checkpoint
@@ -30,12 +30,7 @@ class Disk:
 
     def __init__(self, folder, monkeypatch):
         self.folder, self._patch = folder, monkeypatch
-        folder.mkdir()
-        command = ['mount', '-t', 'tmpfs', '-o', f'size={DISK_SIZE}', 'tmpfs', str(folder)]
-        try:
-            self.mounted = subprocess.run(command, capture_output=True).returncode == 0
-        except FileNotFoundError:
-            self.mounted = False
+        self.mounted = small_disk.mount(folder, DISK_SIZE)
 
     def fill(self, free=0):
         """Leave so many bytes."""
@@ -50,11 +45,7 @@ class Disk:
                 lambda path, old: open_before(path, old) if free else (os.open(*full[::-1]), None),
             )
             return
-        with open(self.folder / 'filler', 'wb', buffering=0) as file, contextlib.suppress(OSError):
-            while True:
-                file.write(b'\0' * 4096)
-        with open(self.folder / 'filler', 'r+b') as file:
-            file.truncate((self.folder / 'filler').stat().st_size - free)
+        small_disk.fill(self.folder, free)
 
     def make_read_only(self):
         if self.mounted:
@@ -73,7 +64,7 @@ def disk(tmp_path, monkeypatch):
     disk = Disk(tmp_path / 'disk', monkeypatch)
     yield disk
     if disk.mounted:
-        subprocess.run(['umount', str(disk.folder)], check=True)
+        small_disk.unmount(disk.folder)
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Mining and inference through start.py, with the real model, killed at random instants and started again."""
+"""Mining and inference through start.py, with the real model, disturbed at random instants and started again."""
 
 import os
 import random
@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from tests import small_disk
 from tests.warm_python import warm_python
 from tests.ymir_exc import platform_rules as rules
 from tmi.inference.shards import finished_part
@@ -75,30 +77,68 @@ def begin_anew(task: Task) -> None:
     (task.out / 'monitor.txt').write_text('t0\t1700000000\t0.00\t1\t0\n')
 
 
-def test_killed_at_any_moment_and_started_again(tmp_path, images, model_files, undisturbed):
+def kill_all(task, process, draw):
+    """What a node does that goes down."""
+    os.killpg(process.pid, signal.SIGKILL)
+
+
+def stop(task, process, draw):
+    """What the platform does."""
+    process.terminate()
+
+
+def kill_one(task, process, draw):
+    """What the system does when memory runs out; the task goes on."""
+    for pid in draw.sample(predicting_processes(process.pid), 1) if predicting_processes(process.pid) else ():
+        os.kill(pid, signal.SIGKILL)
+
+
+def fill_disk(task, process, draw):
+    """What another task does."""
+    small_disk.fill(task.root)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder that can be filled up, or None."""
+    folder = tmp_path / 'disk'
+    is_disk = small_disk.mount(folder, 64 << 20)
+    yield folder if is_disk else None
+    if is_disk:
+        small_disk.unmount(folder)
+
+
+def test_disturbed_at_any_moment_and_started_again(tmp_path, disk, images, model_files, undisturbed):
     seed = random.randrange(1 << 30)
     print(f'seed {seed}')
     draw = random.Random(seed)
-    task = Task(tmp_path, images, model_files, ('mining', 'infer'))
+    task = Task(disk or tmp_path, images, model_files, ('mining', 'infer'))
     begin_anew(task)
-    folder, finished = task.out / 'predictions', 0
-    killed = 0
-    while killed < KILLS:
-        process = start(task, warm_python())
-        time.sleep(draw.uniform(0, 5))
-        os.killpg(process.pid, signal.SIGKILL)
+    folder, finished, happened = task.out / 'predictions', 0, Counter()
+    ways = [kill_all, stop, kill_one, *([fill_disk] if disk else [])]
+    while happened.total() < KILLS:
+        way = draw.choice(ways)
+        python = warm_python() if way is kill_all else sys.executable  # its processes are not those of this group
+        process = start(task, python)
+        time.sleep(draw.uniform(0, 5 if way is kill_all else 8))
+        way(task, process, draw)
         log, _ = process.communicate()
+        small_disk.make_room(task.root)
         check_what_is_there(task, undisturbed)
-        if process.returncode == 0:  # it was too late: a new task
-            assert (task.out / RESULTS[0]).exists()
+        kept = re.search(r'earlier run ended: (\d+) of 70', log)
+        assert 'anew' not in log and (kept is None or finished <= int(kept[1]))
+        if process.returncode == 0:  # it was too late, or the task has survived
+            happened[way.__name__] += 'it is started again' in log
+            assert {name: (task.out / name).read_bytes() for name in RESULTS} == undisturbed
             begin_anew(task)
             finished = 0
             continue
-        assert process.returncode == -signal.SIGKILL, log
-        killed += 1
-        kept = re.search(r'earlier run ended: (\d+) of 70', log)
-        assert 'anew' not in log and (kept is None or finished <= int(kept[1]))
+        happened[way.__name__] += 1
+        assert way is not kill_one and process.returncode in (1, -signal.SIGKILL, -signal.SIGTERM), log
+        if way is fill_disk:
+            assert process.returncode == 1 and 'No space is left' in log, log
         finished = sum(finished_part(folder, rank, 2).images for rank in range(2))
+    print(dict(happened))
     log, _ = (process := start(task, warm_python())).communicate()
     assert process.returncode == 0, log
     if 0 < finished < 70:

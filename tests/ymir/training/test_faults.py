@@ -3,6 +3,7 @@
 How long they take is mostly the start of Python, so all but the tests of files run with the slow ones.
 """
 
+import contextlib
 import os
 import random
 import re
@@ -11,12 +12,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 
+from tests import small_disk
 from tests.processes import is_alive, wait_until
 from tmi.checkpoint_io import load_checkpoint
 from tmi.process_tree import descendants
@@ -170,34 +173,66 @@ def test_sigterm_saves_and_a_restart_goes_on_at_the_step(tmp_path, undisturbed):
     check_equal(task, undisturbed)
 
 
-def test_kills_at_random_instants_change_nothing(tmp_path, undisturbed):
-    """SIGKILL for the whole group, SIGTERM for the process that the container starts."""
+def disturb(way, run, task):
+    """Do what ends a training: the node goes down, the platform stops it, a process is lost, the disk is full."""
+    if way == 'kill all':
+        run.signal(signal.SIGKILL)
+    elif way == 'stop' and run.process.poll() is None:
+        os.kill(run.process.pid, signal.SIGTERM)
+    elif way == 'kill a rank':
+        for pid in ranks(run).values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    elif way == 'fill the disk':
+        small_disk.fill(task.out_dir.parents[1])
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A folder that can be filled up, or None."""
+    folder = tmp_path / 'disk'
+    is_disk = small_disk.mount(folder, 256 << 20)
+    yield folder if is_disk else None
+    if is_disk:
+        small_disk.unmount(folder)
+
+
+def test_disturbed_at_random_instants_and_started_again(tmp_path, disk, undisturbed):
     rng = random.Random(time.time_ns())
-    task, epochs = make_task(tmp_path), [0]
-    for number in range(KILLS):
+    task, steps, happened, logs = make_task(disk or tmp_path / 'no_disk'), [0], Counter(), []
+    assert task.out_dir.parents[1] == (disk or tmp_path / 'no_disk')
+    for _ in range(KILLS):
+        way = rng.choice(['kill all', 'stop', 'kill a rank', *(['fill the disk'] if disk else [])])
         with Run(task) as run:
             begun = r'Epoch\(train\)|examination of labelled images'  # where the kill before was late
             wait_until(lambda run=run: run.process.poll() is not None or re.search(begun, run.log()), 500)
             time.sleep(rng.uniform(0, 1.5))
             pids = [run.process.pid, *descendants(run.process.pid)]
-            if number % 3:
-                run.signal(signal.SIGKILL)
-            else:
-                os.kill(run.process.pid, signal.SIGTERM)
+            disturb(way, run, task)
             run.end()
-        wait_until(lambda: not any(map(is_alive, pids)), 100)
+        print(f'---- {way}\n{run.log()}')
+        logs.append(run.log())
+        wait_until(lambda pids=pids: not any(map(is_alive, pids)), 100)
+        small_disk.make_room(task.out_dir.parents[1])
         read_monitor(task)
         if (task.out_dir / 'models' / 'result.yaml').exists():
             for stage in check_result(task)['model_stages'].values():
                 load_checkpoint(task.out_dir / 'models' / stage['files'][0])
         if (task.out_dir / 'models' / 'resume.pth').exists():
-            epochs.append(load_checkpoint(task.out_dir / 'models' / 'resume.pth')['meta']['iter'])
+            steps.append(load_checkpoint(task.out_dir / 'models' / 'resume.pth')['meta']['iter'])
         if run.process.returncode == 0:
             break
-    assert epochs == sorted(epochs), epochs
+        happened[way] += 1
+        assert 'Traceback' not in read_monitor(task)[3], run.log()
+    assert steps == sorted(steps), steps
     with Run(task) as run:
         assert run.end() == 0, run.log()
-    check_equal(task, undisturbed)
+    logs.append(run.log())
+    print(f'---- to the end\n{run.log()}\n{dict(happened)}, steps after them: {steps}')
+    if any('its optimizer begins anew' in log for log in logs):  # a full disk, or a kill between weights and state
+        final_weights(task)
+    else:
+        check_equal(task, undisturbed)
     assert not list((task.out_dir / 'models').glob('.*'))
 
 
