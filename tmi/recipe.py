@@ -26,7 +26,7 @@ MIN_EPOCHS_TO_CLOSE_MOSAIC = 5
 # With fewer steps than this from random weights, AdamW takes the place of SGD. The first gradients of SGD are 10 to 30
 # times the limit of their norm, nearly all of it from the first layers: limited as a whole, they leave next to nothing
 # to the last ones, and hundreds of steps pass before the whole network learns. AdamW gives each weight a step of about
-# the same size. With 800 steps it was far better, with 1,500 equal, with 2,000 and from trained weights worse
+# the same size. With 800 steps it was far better, with 1,500 to 2,000 equal, from trained weights worse
 # (docs/training.md).
 FEW_STEPS = 1750
 FEW_STEPS_OPTIMIZER = 'AdamW'
