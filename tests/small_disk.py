@@ -2,6 +2,7 @@
 
 import contextlib
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 FILLER = 'filler'  # the file that takes what is free
@@ -20,6 +21,18 @@ def mount(folder: Path, size: int) -> bool:
 def unmount(folder: Path) -> None:
     """Take the disk away; what still has files there open keeps them."""
     subprocess.run(['umount', '--lazy', str(folder)], check=True)
+
+
+@contextlib.contextmanager
+def mounted(folder: Path, size: int) -> Iterator[Path | None]:
+    """Give a folder on a disk of so many bytes for a while, or None."""
+    if not mount(folder, size):
+        yield None
+        return
+    try:
+        yield folder
+    finally:
+        unmount(folder)
 
 
 def fill(folder: Path, free: int = 0) -> None:

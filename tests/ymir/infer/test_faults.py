@@ -101,11 +101,8 @@ def fill_disk(task, process, draw):
 @pytest.fixture
 def disk(tmp_path):
     """A folder that can be filled up, or None."""
-    folder = tmp_path / 'disk'
-    is_disk = small_disk.mount(folder, 64 << 20)
-    yield folder if is_disk else None
-    if is_disk:
-        small_disk.unmount(folder)
+    with small_disk.mounted(tmp_path / 'disk', 64 << 20) as folder:
+        yield folder
 
 
 def test_disturbed_at_any_moment_and_started_again(tmp_path, disk, images, model_files, undisturbed):

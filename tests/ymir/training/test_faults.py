@@ -190,11 +190,8 @@ def disturb(way, run, task):
 @pytest.fixture
 def disk(tmp_path):
     """A folder that can be filled up, or None."""
-    folder = tmp_path / 'disk'
-    is_disk = small_disk.mount(folder, 256 << 20)
-    yield folder if is_disk else None
-    if is_disk:
-        small_disk.unmount(folder)
+    with small_disk.mounted(tmp_path / 'disk', 256 << 20) as folder:
+        yield folder
 
 
 def test_disturbed_at_random_instants_and_started_again(tmp_path, disk, undisturbed):
